@@ -1,0 +1,61 @@
+# The front door. Every target sets up .venv first if it must; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+## DATA      file or folder with faces (empty: drawn faces)
+## PROFILE   quick, compact or seed (notebooks/profiles)
+## LANGUAGE  zh-TW or en
+DATA ?=
+PROFILE ?= quick
+# Desktops set LANGUAGE to their own (en_GB:en): only the command line counts.
+ifneq ($(origin LANGUAGE),command line)
+LANGUAGE := zh-TW
+endif
+
+# Title block: 'make report STUDENT_NAME=...'; $(value ...) keeps a $ in a name as it is.
+TITLE_KEYS := student_id department name collaborators.q1 collaborators.q2 collaborators.q3 collaborators.q4 collaborators.q5
+TITLE_VARIABLES := STUDENT_ID DEPARTMENT STUDENT_NAME COLLABORATORS_Q1 COLLABORATORS_Q2 COLLABORATORS_Q3 COLLABORATORS_Q4 COLLABORATORS_Q5
+
+# Everything else on the command line in capitals is a parameter of the notebooks: 'make report EPOCHS=3'.
+OWN := DATA PROFILE LANGUAGE PYTHON $(TITLE_VARIABLES)
+GIVEN := $(foreach name,$(filter-out $(OWN) MAKE% MFLAGS SHELL,$(.VARIABLES)),$(if $(filter command%,$(origin $(name))),$(name)))
+quoted = '$(subst ','\'',$(value $(1)))'
+SETTINGS = $(foreach name,$(GIVEN),--set $(name)=$(call quoted,$(name)))
+TITLE = $(foreach i,1 2 3 4 5 6 7 8,$(call title,$(word $(i),$(TITLE_KEYS)),$(word $(i),$(TITLE_VARIABLES))))
+title = $(if $(filter undefined,$(origin $(2))),,--title $(1)=$(call quoted,$(2)))
+
+.PHONY: help setup report test lab lint clean
+
+help:  ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
+	@echo "Variables of make report:"
+	@sed -n 's/^## /  /p' Makefile
+	@echo "  STUDENT_ID DEPARTMENT STUDENT_NAME COLLABORATORS_Q1 ... _Q5   title block (or report/title.yaml)"
+	@echo "  any parameter of the notebooks, such as EPOCHS=3"
+
+setup: $(READY)  ## Set up .venv (the other targets do it by themselves)
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) fer_lib/bootstrap.py
+
+report: $(READY)  ## Run what is stale, write report/build/hw3-report.html and .pdf
+	@$(BIN)/fer-lib report --data $(call quoted,DATA) --profile $(call quoted,PROFILE) --language $(call quoted,LANGUAGE) $(SETTINGS) $(TITLE)
+
+test: $(READY)  ## All tests that need no GPU (those on real faces where ../shared/data has them)
+	@$(BIN)/python -m pytest -q
+
+lab: $(READY)  ## JupyterLab on the notebooks
+	@$(BIN)/jupyter lab --notebook-dir=notebooks
+
+lint: $(READY)  ## ruff, mypy, import-linter, notebook hygiene
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python tests/notebook_hygiene.py
+
+clean:  ## Remove what the report builds; trained runs stay in runs/
+	rm -rf report/build

@@ -1,0 +1,122 @@
+"""Set up `.venv` with the locked packages: `python3 fer_lib/bootstrap.py`.
+
+Standard library only, no root, nothing asked. uv installs in seconds where pip can fetch it; else pip does it in
+minutes. Debian's python3 without python3-venv has no ensurepip: then pip comes from its wheel on PyPI.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.request
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = ROOT / ".venv"
+SUPPORTED = ((3, 11), (3, 12), (3, 13))
+PIP_INDEX = "https://pypi.org/pypi/pip/json"
+
+
+def main() -> int:
+    """Create or update the environment; the file `.venv/ready` says that it is whole."""
+    if sys.version_info[:2] not in SUPPORTED:
+        other = _supported_python()
+        if other:
+            return subprocess.call([other, __file__])
+        found = ".".join(map(str, sys.version_info[:3]))
+        return _fail(
+            f"Python 3.11, 3.12 or 3.13 is needed (TensorFlow has no build for others), but python3 is {found}; "
+            "install one of them, or name it: make PYTHON=/path/to/python3.12"
+        )
+    (ENVIRONMENT / "ready").unlink(missing_ok=True)
+    if _venv_version() != sys.version_info[:2]:
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+    try:
+        _create()
+        _install()
+    except subprocess.CalledProcessError as error:
+        return _fail(f"set-up stopped at `{' '.join(error.cmd)}`; its message stands above.")
+    except OSError as error:
+        return _fail(f"set-up needs the network to fetch packages, but {error}.")
+    (ENVIRONMENT / "ready").touch()
+    return 0
+
+
+def _create() -> None:
+    if _python().is_file() and _has("pip"):
+        return
+    print("Setting up .venv (once; about 2.5 GB) ...", file=sys.stderr, flush=True)
+    try:
+        import ensurepip  # noqa: F401 (Debian splits it off)
+
+        venv.create(ENVIRONMENT, with_pip=True)
+    except (ImportError, subprocess.CalledProcessError):
+        venv.create(ENVIRONMENT, with_pip=False)
+        _install_pip_from_wheel()
+
+
+def _install_pip_from_wheel() -> None:
+    with urllib.request.urlopen(PIP_INDEX, timeout=60) as answer:
+        [url] = [file["url"] for file in json.load(answer)["urls"] if file["packagetype"] == "bdist_wheel"]
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = Path(folder) / url.rsplit("/", 1)[1]
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            wheel.write_bytes(answer.read())
+        # A wheel is a zip that Python can run from.
+        _run(_python(), f"{wheel}/pip", "install", "--quiet", "--no-index", wheel)
+
+
+def _install() -> None:
+    pip = [_python(), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    requirements = ["-r", ROOT / "requirements.txt"]
+    try:
+        _run(*pip, "install", "uv")
+        install = [_python(), "-m", "uv", "pip", "install", "--quiet", "--python", _python()]
+        _run(*install, *requirements)
+    except subprocess.CalledProcessError:
+        print("uv is not to be had; pip installs instead, which takes some minutes ...", file=sys.stderr)
+        install = [*pip, "install"]
+        _run(*install, *requirements)
+    _run(*install, "--no-deps", "--no-build-isolation", "--editable", ROOT)
+
+
+def _python() -> Path:
+    return ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def _venv_version() -> tuple[int, int] | None:
+    settings = ENVIRONMENT / "pyvenv.cfg"
+    found = (
+        re.search(r"^version\S* *= *(\d+)\.(\d+)", settings.read_text(), re.M) if settings.is_file() else None
+    )
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _has(module: str) -> bool:
+    return subprocess.call([_python(), "-c", f"import {module}"], stderr=subprocess.DEVNULL) == 0
+
+
+def _supported_python() -> str | None:
+    for major, minor in reversed(SUPPORTED):
+        path = shutil.which(f"python{major}.{minor}")
+        # A shim may stand on the path with nothing behind it.
+        if path and subprocess.call([path, "-c", ""], stderr=subprocess.DEVNULL) == 0:
+            return path
+    return None
+
+
+def _run(*command: object) -> None:
+    subprocess.run([str(part) for part in command], check=True)
+
+
+def _fail(sentence: str) -> int:
+    print(f"fer-lib: {sentence}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""The command line: parse, call, exit code.
+
+0 done, 1 a notebook's cell failed, 2 bad input (one sentence says what, where, what to do), 130 interrupted.
+Heavy libraries are imported by the command that needs them, so that a report with nothing to do takes a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from fer_lib.emotions import LANGUAGES
+from fer_lib.errors import InputError
+from fer_lib.publish import execute
+
+MODEL_NOTEBOOKS = ("q1_cnn", "q2_dnn")
+"""The notebooks whose parameters say how a model is trained."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        options.run_command(options)
+    except InputError as error:
+        print(f"fer-lib: {error}", file=sys.stderr)
+        return 2
+    except execute.CellError as error:
+        print(f"fer-lib: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"fer-lib: {error.strerror or error}{where}.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nfer-lib: stopped; the same command goes on from the last whole epoch.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def check_data(options: argparse.Namespace) -> None:
+    """Say what a file or folder is and what is wrong with it."""
+    from fer_lib import data_check
+
+    summary = data_check.check(options.path)
+    print(data_check.describe(summary))
+    if summary.problems:
+        raise InputError(f"{options.path} cannot be used as it is; the problems stand above.")
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train one model, or find it trained."""
+    parameters = execute.resolve(options.profile, _upper_settings(options.set))
+    name = _notebook_of(options.model, parameters)
+
+    from fer_lib import data, runs
+    from fer_lib.models import ModelSpec, build, dnn_width
+    from fer_lib.training import Recipe
+
+    splits = data.load(options.data)
+    wanted = parameters[name]
+    if not wanted["WIDTH"]:
+        cnn = ModelSpec(**_values(ModelSpec, parameters["q1_cnn"]))
+        wanted["WIDTH"] = dnn_width(build(cnn, splits.train.pixels).count_params())
+    run = runs.train_or_reuse(
+        splits,
+        ModelSpec(**_values(ModelSpec, wanted)),
+        Recipe(**_values(Recipe, wanted)),
+        seed=int(wanted["SEED"]),
+        root=options.runs,
+    )
+    print(f"{run.path}")
+    for split, accuracy in run.metrics["accuracy"].items():
+        print(f"{split:>12}  {accuracy['value']:.4f}  [{accuracy['low']:.4f}, {accuracy['high']:.4f}]")
+
+
+def predict(options: argparse.Namespace) -> None:
+    """Write the answer file of a test file."""
+    from fer_lib import data
+
+    faces = data.load_unlabelled(options.data)
+
+    import keras
+
+    from fer_lib import runs
+
+    if options.run and Path(options.run).suffix == ".keras":
+        try:
+            model = keras.models.load_model(options.run)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{options.run} cannot be read as a Keras model: {error}") from None
+    else:
+        run = runs.find(options.runs, options.run) if options.run else runs.newest(options.runs)
+        print(f"fer-lib: answers by run {run.id}", file=sys.stderr)
+        model = run.model
+    runs.write_answers(options.out, faces, runs.predict(model, faces))
+
+
+def report(options: argparse.Namespace) -> None:
+    """Run the notebooks that are stale and write the report as HTML and PDF."""
+    from fer_lib import data
+    from fer_lib.publish import render
+
+    parameters = execute.resolve(options.profile, dict(options.set))
+    title = render.read_title(execute.ROOT / "report" / "title.yaml", dict(options.title))
+    fingerprint = data.source_fingerprint(options.data)
+    folder = options.out / "executed" / f"{options.profile}-{options.language}"
+    shared = {
+        "DATA": str(Path(options.data).resolve()) if options.data else "",
+        "RUN_ROOT": str(options.runs.resolve()),
+        "LANGUAGE": options.language,
+    }
+    notebooks = []
+    for number, name in enumerate(execute.NOTEBOOKS, start=1):
+        print(f"[{number}/{len(execute.NOTEBOOKS)}] {name}", end=" ", file=sys.stderr, flush=True)
+        path, ran = execute.execute(
+            name, {**parameters[name], **shared}, folder, data_fingerprint=fingerprint
+        )
+        print("" if ran else "is up to date", file=sys.stderr)
+        if name == "q1_cnn":
+            shared["RUN"] = execute.facts(path)["run"]["id"]
+        notebooks.append(path)
+    for path in render.render(notebooks, options.out, language=options.language, title=title):
+        print(path)
+
+
+def _notebook_of(model: str, parameters: dict[str, execute.Parameters]) -> str:
+    for name in MODEL_NOTEBOOKS:
+        if parameters[name]["MODEL"] == model:
+            return name
+    offered = ", ".join(str(parameters[name]["MODEL"]) for name in MODEL_NOTEBOOKS)
+    raise InputError(f"This profile trains no {model!r}; it trains {offered}.")
+
+
+def _values(kind: type[Any], parameters: execute.Parameters) -> dict[str, Any]:
+    """The parameters that a dataclass has fields for."""
+    named = {"name": parameters["MODEL"], **{key.lower(): value for key, value in parameters.items()}}
+    return {field.name: named[field.name] for field in fields(kind) if field.name in named}
+
+
+def _upper_settings(settings: Sequence[tuple[str, str]]) -> dict[str, str]:
+    return {name.upper(): text for name, text in settings}
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    return name, value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fer-lib", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    data = commands.add_parser("data", help="look at data").add_subparsers(required=True, metavar="COMMAND")
+    check = data.add_parser("check", help="say what a file or folder is, and what is wrong with it")
+    check.add_argument(
+        "path", help="fer2013.csv, a folder with train.csv and test.csv, or '' for drawn faces"
+    )
+    check.set_defaults(run_command=check_data)
+
+    training = commands.add_parser("train", help="train one model")
+    training.add_argument("--model", required=True, help="cnn, dnn or compact")
+    training.set_defaults(run_command=train)
+
+    answers = commands.add_parser("predict", help="write an answer file id,label")
+    answers.add_argument("--data", required=True, help="a test file id,feature")
+    answers.add_argument("--out", type=Path, required=True, help="the answer file to write")
+    answers.add_argument("--run", default="", help="a run's id, or a .keras file (default: the newest run)")
+    answers.set_defaults(run_command=predict)
+
+    whole = commands.add_parser("report", help="run what is stale, write the report")
+    whole.add_argument("--language", choices=LANGUAGES, default="zh-TW")
+    whole.add_argument("--out", type=Path, default=execute.ROOT / "report" / "build")
+    whole.add_argument(
+        "--title", type=_setting, action="append", default=[], metavar="KEY=TEXT",
+        help="student_id, department, name or collaborators.q1 ... q5, over report/title.yaml",
+    )  # fmt: skip
+    whole.set_defaults(run_command=report)
+
+    for command in (training, whole):
+        command.add_argument("--data", default="", help="file or folder (default: drawn faces)")
+        command.add_argument("--profile", default="quick", help="a file in notebooks/profiles")
+        command.add_argument(
+            "--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="a parameter"
+        )
+    for command in (training, answers, whole):
+        command.add_argument(
+            "--runs", type=Path, default=execute.ROOT / "runs", help="the folder of all runs"
+        )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""What predictions are worth: accuracy with its interval, confusion, comparison. NumPy only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_lib.emotions import EMOTIONS
+
+Z95 = 1.959963984540054
+"""The standard normal's 97.5% point: a two-sided 95% interval."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A share of right answers with its 95% Wilson score interval."""
+
+    value: float
+    low: float
+    high: float
+    faces: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain numbers, for JSON and for prose."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """One way in which wrong answers go: `count` faces of `true` were taken for `predicted`.
+
+    `share` is that count among all faces of the true class; `true` and `predicted` are labels 0-6.
+    """
+
+    true: int
+    predicted: int
+    count: int
+    share: float
+
+
+def wilson_interval(right: int, n: int) -> tuple[float, float]:
+    """The 95% score interval for a share of `right` in `n`.
+
+    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference" (1927). (0, 1) for n = 0.
+    """
+    if n == 0:
+        return 0.0, 1.0
+    share, z2 = right / n, Z95**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def accuracy(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> Accuracy:
+    """How many of the most probable classes (n, 7) are the labels (n,)."""
+    right = int(np.sum(probabilities.argmax(axis=1) == labels))
+    low, high = wilson_interval(right, len(labels))
+    return Accuracy(right / len(labels) if len(labels) else math.nan, low, high, len(labels))
+
+
+def confusion_matrix(
+    labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Counts of shape (7, 7): row = true label, column = predicted label."""
+    matrix = np.zeros((len(EMOTIONS), len(EMOTIONS)), np.int64)
+    np.add.at(matrix, (labels, predicted), 1)
+    return matrix
+
+
+def row_shares(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """A matrix of counts divided by its row sums; rows without faces are 0."""
+    totals = matrix.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0))
+
+
+def confusions(matrix: npt.NDArray[np.int64]) -> list[Confusion]:
+    """All ways to be wrong that occur, the largest share of a true class first."""
+    shares = row_shares(matrix)
+    found = [
+        Confusion(i, j, int(matrix[i, j]), float(shares[i, j]))
+        for i, j in zip(*np.nonzero(matrix), strict=True)
+        if i != j
+    ]
+    return sorted(found, key=lambda c: (-c.share, c.true, c.predicted))
+
+
+def mutual_confusion(matrix: npt.NDArray[np.int64]) -> list[tuple[int, int, float]]:
+    """Unordered pairs of classes (a < b) and the share of their faces taken for the other one, largest first."""
+    totals = matrix.sum(axis=1)
+    pairs = [
+        (a, b, float(matrix[a, b] + matrix[b, a]) / max(1, int(totals[a] + totals[b])))
+        for a in range(len(matrix))
+        for b in range(a + 1, len(matrix))
+    ]
+    return sorted(pairs, key=lambda pair: -pair[2])
+
+
+def mean_probabilities(
+    probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """The mean probabilities of the faces of each class, (7, 7): row = true label; rows without faces are 0."""
+    sums = np.zeros((len(EMOTIONS), len(EMOTIONS)))
+    np.add.at(sums, labels, probabilities)
+    counts = np.bincount(labels, minlength=len(EMOTIONS))[:, np.newaxis]
+    return np.divide(sums, counts, out=sums, where=counts > 0)
+
+
+def when_wrong(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> dict[str, float]:
+    """What the model thinks when it is wrong.
+
+    Returns:
+        Means over the wrong answers: `predicted` and `true`, the probabilities of the answer given and of the
+        right one; `second`, the share in which the right one is the second most probable; `chance`, what
+        `second` would be for a guess among the other classes.
+    """
+    ranked = np.argsort(-probabilities, axis=1, kind="stable")
+    wrong = np.flatnonzero(ranked[:, 0] != labels)
+    true = labels[wrong]
+    return {
+        "predicted": float(probabilities[wrong, ranked[wrong, 0]].mean()),
+        "true": float(probabilities[wrong, true].mean()),
+        "second": float(np.mean(ranked[wrong, 1] == true)),
+        "chance": 1 / (len(EMOTIONS) - 1),
+    }
+
+
+def typical_faces(
+    probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """A face for each class that occurs, by label: the rightly answered one with the median probability.
+
+    Neither the easiest nor the hardest. Of a class that is never answered rightly, the face to which the model
+    gives the class its highest probability.
+    """
+    chosen = []
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(labels == label)
+        right = of_class[probabilities[of_class].argmax(axis=1) == label]
+        candidates = right if len(right) else of_class
+        by_probability = candidates[np.argsort(probabilities[candidates, label], kind="stable")]
+        chosen.append(by_probability[len(right) // 2 if len(right) else -1])
+    return np.array(chosen, np.int64)
+
+
+def compare(first: Accuracy, second: Accuracy) -> str:
+    """Whether the first is "better", "worse" or "similar" (the intervals overlap) against the second."""
+    if first.low > second.high:
+        return "better"
+    return "worse" if first.high < second.low else "similar"
+
+
+def overfitting(train: float, validation: float) -> str:
+    """Overfitting as "strong", "slight" or "none": how far training accuracy stands above validation accuracy."""
+    gap = train - validation
+    if gap > 0.1:
+        return "strong"
+    return "slight" if gap > 0.02 else "none"

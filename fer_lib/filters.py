@@ -1,0 +1,156 @@
+"""Question 5: what the filters of a layer respond to, and how they respond to a face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from fer_lib.errors import InputError
+from fer_lib.gradients import Images, ascend, layer_model, layers_by_name
+
+MID_GREY = 127.5
+NOISE = 20.0
+"""Standard deviation of the white noise to start from, in grey values."""
+
+_CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+
+
+@dataclass(frozen=True)
+class AscentResult:
+    """The images that gradient ascent found for filters of one layer.
+
+    Attributes:
+        layer: Name of the layer.
+        filters: Number of each filter in the layer, int64 (n,), from 0.
+        images: float32 (n, h, w, c), in the units that the model takes; values may lie outside 0..255.
+        activations: Mean activation of each filter for its image, float32 (n,).
+        history: The same before the first and after each step, float32 (steps + 1, n).
+        dead: bool (n,): filters that no image on the way excited at all: their activation stayed zero.
+    """
+
+    layer: str
+    filters: npt.NDArray[np.int64]
+    images: npt.NDArray[np.float32]
+    activations: npt.NDArray[np.float32]
+    history: npt.NDArray[np.float32]
+    dead: npt.NDArray[np.bool_]
+
+
+def convolution_layers(model: keras.Model) -> list[str]:
+    """Names of a model's convolution layers, first to last, those of nested models too."""
+    return [name for name, layer in layers_by_name(model).items() if isinstance(layer, _CONVOLUTIONS)]
+
+
+def gradient_ascent(
+    model: keras.Model,
+    layer: str,
+    *,
+    filters: Sequence[int] | None = None,
+    steps: int = 190,
+    learning_rate: float = 1.0,
+    seed: int = 0,
+    start: Images | None = None,
+    clip: tuple[float, float] | None = None,
+    batch_size: int = 64,
+) -> AscentResult:
+    """Find for each filter of a layer an image that excites it.
+
+    Every filter has its own image, and all are improved at once: a step moves each along the gradient of
+    its filter's mean activation, by `learning_rate` grey values (root mean square). Images are in raw pixel
+    units, because the model standardises by itself, and nothing keeps them in 0..255 unless `clip` does: the
+    pattern is what matters, and `displayable` brings it into range. A filter that a ReLU keeps silent is first
+    led to where it responds (see `gradients.ascend`). Erhan et al., "Visualizing Higher-Layer Features of a
+    Deep Network" (2009).
+
+    Args:
+        model: A functional or Sequential model with one image input of fixed size; only its part up to
+            `layer` runs.
+        layer: Name of a layer, its filters on the last axis. A dense layer has units instead, and for the
+            output layer the result shows classes (their scores before the softmax).
+        filters: Numbers of the filters, from 0; None for all.
+        steps: Number of steps.
+        learning_rate: Root mean square change of a pixel in one step, in units of the image.
+        seed: Decides the noise to start from. All filters get the same, so that differences come from them.
+        start: An image to start from instead of noise, (h, w, c), or one for each filter, (n, h, w, c).
+        clip: Lowest and highest value that a pixel may take, or None for no bounds.
+        batch_size: Most images in memory at once.
+
+    Raises:
+        InputError: The model has no such layer, or the layer no such filter.
+        ValueError: `start` does not fit the model, or `steps` or `learning_rate` is not above 0.
+    """
+    if steps < 1 or not learning_rate > 0:
+        raise ValueError(f"steps and learning_rate must be above 0, but were {steps} and {learning_rate}")
+    numbers = _filter_numbers(model, layer, filters)
+    shape = model.inputs[0].shape[1:]
+    first = white_noise(shape, seed=seed) if start is None else np.asarray(start, np.float32)
+    first = np.broadcast_to(first, (len(numbers), *shape))
+    images, history = ascend(
+        model,
+        layer,
+        numbers,
+        first,
+        steps=steps,
+        learning_rate=learning_rate,
+        clip=clip,
+        batch_size=batch_size,
+    )
+    dead = (history == 0).all(axis=0)
+    return AscentResult(layer, numbers, images, history[-1], history, dead)
+
+
+def white_noise(shape: tuple[int, ...], *, seed: int = 0) -> npt.NDArray[np.float32]:
+    """Grey noise around mid-grey, independent in each pixel: float32 of the given shape."""
+    rng = np.random.default_rng(seed)
+    return np.asarray(MID_GREY + NOISE * rng.standard_normal(shape, np.float32))
+
+
+def layer_outputs(model: keras.Model, layer: str, image: Images) -> npt.NDArray[np.float32]:
+    """What each filter of a layer makes of one image.
+
+    Args:
+        model: A functional or Sequential model with one image input.
+        layer: Name of a layer that gives maps.
+        image: One image as the model takes it, (h, w, c).
+
+    Returns:
+        float32 array of shape (filters, h', w').
+
+    Raises:
+        InputError: The model has no such layer, or the layer gives no maps.
+    """
+    part = layer_model(model, layer)
+    maps = part(np.asarray(image, np.float32)[np.newaxis], training=False)
+    if maps.ndim != 4:
+        raise InputError(f"Layer {layer!r} gives no maps but values of shape {part.output_shape[1:]}.")
+    return np.asarray(np.moveaxis(keras.ops.convert_to_numpy(maps)[0], -1, 0), np.float32)
+
+
+def displayable(images: Images) -> npt.NDArray[np.uint8]:
+    """Images of any range as pictures: each centred on mid-grey, 2.5 standard deviations to black and white.
+
+    Args:
+        images: Array of shape (n, h, w, c).
+
+    Returns:
+        uint8 array of the same shape; an image of one value is all mid-grey.
+    """
+    centred = images - images.mean(axis=(1, 2, 3), keepdims=True)
+    deviation = images.std(axis=(1, 2, 3), keepdims=True)
+    unit = centred / np.where(deviation > 0, deviation, 1)
+    return np.asarray(np.clip(MID_GREY + unit * (MID_GREY / 2.5), 0, 255).round(), np.uint8)
+
+
+def _filter_numbers(model: keras.Model, layer: str, filters: Sequence[int] | None) -> npt.NDArray[np.int64]:
+    count = layer_model(model, layer).output_shape[-1]
+    numbers = np.arange(count) if filters is None else np.asarray(filters, np.int64)
+    if not len(numbers) or numbers.min() < 0 or numbers.max() >= count:
+        asked = ", ".join(map(str, numbers)) or "none"
+        raise InputError(
+            f"Layer {layer!r} has filters 0 to {count - 1}, but the filters asked for were: {asked}."
+        )
+    return numbers

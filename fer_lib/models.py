@@ -1,0 +1,232 @@
+"""The networks: the original report's CNN and DNN, and a small modern one.
+
+Every model takes raw pixels, (n, 48, 48, 1) in 0..255: its first layer is a parameter-free `Rescaling` with the
+training set's mean and deviation, so that nobody can normalise test data with the wrong numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import dropwhile, pairwise
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from keras import layers
+
+from fer_lib.emotions import EMOTIONS, FACE_SIZE
+from fer_lib.errors import InputError
+
+KERNEL = 3
+"""Height and width of the filters of all convolutions."""
+
+CNN_FILTERS = (64, 64, 128, 128, 256, 256, 512, 512)
+CNN_UNITS = (4096, 4096)
+DNN_UNITS = (256, 256, 512, 512, 1024, 2048, 2048, 4096, 4096)
+INITIALIZERS = ("glorot_uniform", "he_normal")
+
+COMPACT_FILTERS = (16, 32, 64, 128)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model is, but for its weights.
+
+    Attributes:
+        name: A key of `MODELS`.
+        width: Factor on the number of filters and units; 1 is the original.
+        conv_dropout: Dropout after convolutions (CNN) and after the narrow dense layers (DNN).
+        dense_dropout: Dropout after the wide dense layers.
+        standardise: Whether the first layer subtracts the training mean and divides by the deviation; if not,
+            it divides by 255.
+        initializer: Keras's name for the weights to start from; the original took Keras's default. The narrow CNN
+            needs "he_normal" (He et al., "Delving Deep into Rectifiers", 2015) to start learning soon.
+    """
+
+    name: str
+    width: float = 1.0
+    conv_dropout: float = 0.3
+    dense_dropout: float = 0.5
+    standardise: bool = True
+    initializer: str = "glorot_uniform"
+
+    def __post_init__(self) -> None:
+        if self.name not in MODELS:
+            raise InputError(f"There is no model {self.name!r}; the models are {', '.join(MODELS)}.")
+        if self.initializer not in INITIALIZERS:
+            raise InputError(
+                f"There is no initializer {self.initializer!r}; choose one of {', '.join(INITIALIZERS)}."
+            )
+        if not 0 < self.width <= 4:
+            raise InputError(f"The width of a model must be above 0 and at most 4, but was {self.width}.")
+        if not (0 <= self.conv_dropout < 1 and 0 <= self.dense_dropout < 1):
+            raise InputError(
+                f"Dropout must be at least 0 and below 1, but was {self.conv_dropout} and {self.dense_dropout}."
+            )
+
+
+def build(spec: ModelSpec, pixels: npt.NDArray[np.uint8], *, seed: int = 0) -> keras.Model:
+    """Build an untrained model.
+
+    Args:
+        spec: What to build.
+        pixels: Training pixels, uint8 (n, 48, 48), whose mean and deviation the first layer takes over.
+        seed: Decides the initial weights and every dropout mask. Keras's global seed is set to it.
+
+    Returns:
+        A functional model from float (n, 48, 48, 1) in 0..255 to probabilities (n, 7).
+    """
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((FACE_SIZE, FACE_SIZE, 1), name="face")
+    x = _preparation(spec, pixels)(image)
+    x = MODELS[spec.name](x, spec)
+    return keras.Model(image, x, name=spec.name)
+
+
+def cnn(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
+    """The original's VGG-like CNN: four pairs of 3x3 convolutions, two dense layers, 40,372,679 parameters."""
+    for i, filters in enumerate(_scaled(CNN_FILTERS, spec.width), start=1):
+        x = layers.Conv2D(
+            filters, KERNEL, padding="same", activation="relu",
+            kernel_initializer=spec.initializer, name=f"conv2d_{i}",
+        )(x)  # fmt: skip
+        x = layers.Dropout(spec.conv_dropout, name=f"dropout_{i}")(x)
+        if i % 2 == 0:
+            x = layers.MaxPooling2D(name=f"max_pooling2d_{i // 2}")(x)
+    x = layers.Flatten(name="flatten_1")(x)
+    x = layers.Dropout(spec.dense_dropout, name="dropout_9")(x)
+    for i, units in enumerate(_scaled(CNN_UNITS, spec.width), start=1):
+        x = _hidden_dense(units, spec, name=f"dense_{i}")(x)
+        x = layers.Dropout(spec.dense_dropout, name=f"dropout_{9 + i}")(x)
+    return layers.Dense(len(EMOTIONS), activation="softmax", name="dense_3")(x)
+
+
+def dnn(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
+    """The original's dense network on the flat pixels: nine hidden layers, 33,073,671 parameters."""
+    x = layers.Flatten(name="flatten")(x)
+    units_of = _scaled(DNN_UNITS, spec.width)
+    for i, units in enumerate(units_of, start=1):
+        x = _hidden_dense(units, spec, name=f"dense_{i}")(x)
+        rate = spec.conv_dropout if i <= len(units_of) - 2 else spec.dense_dropout
+        x = layers.Dropout(rate, name=f"dropout_{i}")(x)
+    return layers.Dense(len(EMOTIONS), activation="softmax", name=f"dense_{len(units_of) + 1}")(x)
+
+
+def compact(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
+    """A small residual network: early stride, batch norm, global pooling instead of wide dense layers.
+
+    After He et al., "Identity Mappings in Deep Residual Networks" (2016), cut to what 48x48 pixels need.
+    """
+    stem, *stages = _scaled(COMPACT_FILTERS, spec.width)
+    x = layers.Conv2D(stem, KERNEL, padding="same", use_bias=False, name="conv2d_stem")(x)
+    for i, filters in enumerate(stages, start=1):
+        x = _residual_block(x, filters, stride=2, name=f"block{i}a")
+        x = _residual_block(x, filters, stride=1, name=f"block{i}b")
+    x = layers.BatchNormalization(name="norm_top")(x)
+    x = layers.ReLU(name="relu_top")(x)
+    x = layers.GlobalAveragePooling2D(name="pool_top")(x)
+    x = layers.Dropout(spec.dense_dropout, name="dropout_top")(x)
+    return layers.Dense(len(EMOTIONS), activation="softmax", name="dense_top")(x)
+
+
+MODELS: dict[str, Callable[[keras.KerasTensor, ModelSpec], keras.KerasTensor]] = {
+    "cnn": cnn,
+    "dnn": dnn,
+    "compact": compact,
+}
+"""What stands between the prepared image and the probabilities, by name. A new model is a new entry."""
+
+
+def dnn_width(parameters: int) -> float:
+    """The width at which `dnn` comes nearest to a number of parameters.
+
+    The number grows with the width in small steps (units are whole numbers), so bisection finds it.
+
+    Raises:
+        InputError: No width from 0 to 4 has about that many parameters (the nearest is more than 2% off).
+    """
+    low, high = 1e-3, 4.0
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        if _dnn_parameters(middle) < parameters:
+            low = middle
+        else:
+            high = middle
+    width = min((low, high), key=lambda w: abs(_dnn_parameters(w) - parameters))
+    if abs(_dnn_parameters(width) - parameters) > 0.02 * parameters:
+        raise InputError(
+            f"No dense network of this form has about {parameters:,} parameters; the nearest has "
+            f"{_dnn_parameters(width):,}."
+        )
+    return width
+
+
+def architecture(model: keras.Model) -> pd.DataFrame:
+    """The summary table of a model as Keras prints it: columns layer, output_shape, parameters, totals last.
+
+    It begins at the first layer that has weights; what stands before only prepares the pixels.
+    """
+    body = dropwhile(lambda layer: not layer.weights, model.layers)
+    rows = [
+        (f"{layer.name} ({type(layer).__name__})", str(layer.output.shape), layer.count_params())
+        for layer in body
+    ]
+    total, trainable = model.count_params(), sum(math.prod(w.shape) for w in model.trainable_weights)
+    rows += [
+        ("Total params", "", total),
+        ("Trainable params", "", trainable),
+        ("Non-trainable params", "", total - trainable),
+    ]
+    return pd.DataFrame(rows, columns=["layer", "output_shape", "parameters"])
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Multiply-add operations of convolutions and dense layers for one image, forward."""
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, (layers.Conv2D, layers.Dense)):
+            positions = math.prod(layer.output.shape[1:-1])
+            total += positions * math.prod(layer.kernel.shape)
+    return total
+
+
+def _preparation(spec: ModelSpec, pixels: npt.NDArray[np.uint8]) -> keras.layers.Layer:
+    if not spec.standardise:
+        return layers.Rescaling(1 / 255, name="rescaling")
+    mean, deviation = float(pixels.mean(dtype=np.float64)), float(pixels.std(dtype=np.float64))
+    scale = 1 / max(deviation, 1.0)
+    return layers.Rescaling(scale, offset=-mean * scale, name="standardisation")
+
+
+def _scaled(sizes: Sequence[int], width: float) -> list[int]:
+    return [max(1, round(size * width)) for size in sizes]
+
+
+def _hidden_dense(units: int, spec: ModelSpec, *, name: str) -> keras.layers.Layer:
+    return layers.Dense(units, activation="relu", kernel_initializer=spec.initializer, name=name)
+
+
+def _residual_block(x: keras.KerasTensor, filters: int, *, stride: int, name: str) -> keras.KerasTensor:
+    y = layers.BatchNormalization(name=f"{name}_norm1")(x)
+    y = layers.ReLU(name=f"{name}_relu1")(y)
+    shortcut = x
+    if stride > 1 or x.shape[-1] != filters:
+        # Pooling, then a 1x1 convolution without stride: more exact (He et al., "Bag of Tricks", 2019), and the
+        # gradient of a strided 1x1 convolution writes outside its memory in TensorFlow 2.21 with oneDNN.
+        pooled = layers.AveragePooling2D(stride, padding="same", name=f"{name}_pool")(y)
+        shortcut = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_shortcut")(pooled)
+    y = layers.Conv2D(filters, KERNEL, strides=stride, padding="same", use_bias=False, name=f"{name}_conv1")(
+        y
+    )
+    y = layers.BatchNormalization(name=f"{name}_norm2")(y)
+    y = layers.ReLU(name=f"{name}_relu2")(y)
+    y = layers.Conv2D(filters, KERNEL, padding="same", use_bias=False, name=f"{name}_conv2")(y)
+    return layers.Add(name=f"{name}_add")([shortcut, y])
+
+
+def _dnn_parameters(width: float) -> int:
+    sizes = [FACE_SIZE * FACE_SIZE, *_scaled(DNN_UNITS, width), len(EMOTIONS)]
+    return sum((before + 1) * after for before, after in pairwise(sizes))

@@ -1,0 +1,221 @@
+"""Run the notebooks: parameters checked before anything starts, only what is stale, one message when a cell fails."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fer_lib.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+"""The project's folder."""
+
+NOTEBOOKS = ("q1_cnn", "q2_dnn", "q3_confusion", "q4_saliency", "q5_filters")
+START_TIMEOUT = 180
+"""Seconds that a kernel may take to start on a busy laptop."""
+
+Scalar = str | int | float | bool
+Parameters = dict[str, Scalar]
+
+
+class CellError(Exception):
+    """A cell of a notebook failed: which one, with what error, and where the executed notebook lies."""
+
+
+def source_notebook(name: str) -> Path:
+    """The notebook of a question, as committed."""
+    return ROOT / "notebooks" / f"{name}.ipynb"
+
+
+def defaults(name: str) -> Parameters:
+    """The parameters of a notebook: the literals of its cell tagged `parameters`."""
+    cells = _read(source_notebook(name))["cells"]
+    [cell] = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
+    return {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse("".join(cell["source"])).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+
+
+def profile_names() -> list[str]:
+    """The profiles there are."""
+    return sorted(path.stem for path in (ROOT / "notebooks" / "profiles").glob("*.yaml"))
+
+
+def resolve(profile: str, settings: Mapping[str, str] | None = None) -> dict[str, Parameters]:
+    """The parameters of all notebooks: their defaults, over them the profile, over that the settings.
+
+    Args:
+        profile: The name of a file in notebooks/profiles/.
+        settings: Texts by parameter name; a name goes to every notebook that has it, `q1_cnn.NAME` to that one.
+
+    Raises:
+        InputError: An unknown profile, notebook or parameter (with the nearest known name), or a value of
+            another type than the default's.
+    """
+    if profile not in profile_names():
+        raise InputError(f"There is no profile {profile!r}; the profiles are {', '.join(profile_names())}.")
+    path = ROOT / "notebooks" / "profiles" / f"{profile}.yaml"
+    resolved = {name: defaults(name) for name in NOTEBOOKS}
+    for name, values in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items():
+        _known(name, NOTEBOOKS, f"notebook in {path.name}")
+        for key, value in values.items():
+            _known(key, resolved[name], f"parameter of {name} in {path.name}")
+            resolved[name][key] = _as_type(key, value, resolved[name][key])
+    for setting, text in (settings or {}).items():
+        prefix, _, key = setting.rpartition(".")
+        if prefix:
+            _known(prefix, NOTEBOOKS, "notebook")
+        names = [prefix] if prefix else [name for name in NOTEBOOKS if key in resolved[name]]
+        _known(key, resolved[prefix] if prefix else set().union(*resolved.values()), "parameter")
+        for name in names:
+            resolved[name][key] = _parsed(key, text, resolved[name][key])
+    return resolved
+
+
+def execute(name: str, parameters: Parameters, out: Path, *, data_fingerprint: str) -> tuple[Path, bool]:
+    """Execute a notebook with papermill, unless `out` holds it as it would come out.
+
+    Args:
+        name: The notebook's name in notebooks/, without suffix.
+        parameters: All its parameters.
+        out: Folder for the executed notebook.
+        data_fingerprint: Hash of the files behind the parameter DATA, whose path does not count.
+
+    Returns:
+        The executed notebook, and whether it was run now.
+
+    Raises:
+        CellError: A cell failed; the notebook up to it stays beside, as `<name>.failed.ipynb`.
+        InputError: A cell met bad input (a malformed data file, say).
+    """
+    target, running, failed = (out / f"{name}{suffix}.ipynb" for suffix in ("", ".running", ".failed"))
+    key = _key(name, parameters, data_fingerprint)
+    if target.is_file() and _read(target)["metadata"].get("fer_lib", {}).get("key") == key:
+        return target, False
+
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    out.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        notebook = papermill.execute_notebook(
+            source_notebook(name),
+            running,
+            parameters,
+            kernel_name="python3",
+            cwd=str(source_notebook(name).parent),
+            progress_bar=False,
+            start_timeout=START_TIMEOUT,
+            stderr_file=sys.stderr,
+        )
+    except PapermillExecutionError as error:
+        if error.ename == "InputError":
+            running.unlink()
+            raise InputError(error.evalue) from None
+        running.replace(failed)
+        raise CellError(
+            f"{name}.ipynb, cell {error.cell_index}: {error.ename}: {error.evalue}\n"
+            f"The executed notebook with the traceback: {failed}"
+        ) from None
+    except BaseException:
+        running.unlink(missing_ok=True)
+        raise
+    notebook.metadata["fer_lib"] = {"key": key}
+    running.write_text(json.dumps(notebook, ensure_ascii=False, indent=1), encoding="utf-8")
+    running.replace(target)
+    failed.unlink(missing_ok=True)
+    return target, True
+
+
+def facts(notebook: Path) -> dict[str, Any]:
+    """All facts that an executed notebook stated, later ones over earlier ones."""
+    stated: dict[str, Any] = {}
+    for cell in _read(notebook)["cells"]:
+        for output in cell.get("outputs", []):
+            stated.update(output.get("metadata", {}).get("fer_lib", {}).get("facts", {}))
+    return stated
+
+
+def _key(name: str, parameters: Parameters, data_fingerprint: str) -> str:
+    """A hash of all that an executed notebook depends on."""
+    cells = _read(source_notebook(name))["cells"]
+    code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    digest = hashlib.sha256(json.dumps([c["source"] for c in cells]).encode())
+    rest = {k: v for k, v in parameters.items() if k != "DATA"}
+    digest.update(json.dumps([rest, data_fingerprint], sort_keys=True).encode())
+    for path in [*sorted(library_files(code)), ROOT / "requirements.txt"]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def library_files(code: str) -> set[Path]:
+    """The files of `fer_lib` that a piece of code imports, directly or through others."""
+    found: set[Path] = set()
+    waiting = [code]
+    while waiting:
+        for path in set(_imported(waiting.pop())) - found:
+            found.add(path)
+            waiting.append(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _imported(code: str) -> Iterable[Path]:
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names] + [str(node.module)]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "fer_lib":
+                stem = ROOT.joinpath(*name.split("."))
+                yield from (p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file())
+
+
+def _known(name: str, known: Iterable[str], what: str) -> None:
+    known = sorted(known)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
+        raise InputError(f"Unknown {what}: {name}; {hint}")
+
+
+def _as_type(key: str, value: Any, default: Scalar) -> Scalar:
+    """A value from a YAML file (which reads 1e-3 as a text), as the type of the default."""
+    if isinstance(value, str):
+        return _parsed(key, value, default)
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if type(value) is not type(default):
+        raise InputError(f"{key} must be {_KINDS[type(default)]}, but was {value!r}.")
+    return type(default)(value)
+
+
+def _parsed(key: str, text: str, default: Scalar) -> Scalar:
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[text.lower()]
+        return type(default)(text)
+    except (ValueError, KeyError):
+        raise InputError(f"{key} must be {_KINDS[type(default)]}, but was {text!r}.") from None
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,152 @@
+"""The report on screen and on paper: one HTML file and one PDF from executed notebooks.
+
+nbconvert sets both as HTML, by the templates in `report/templates`; for paper, pandoc and Typst go on from
+there. The HTML asks for nothing from outside. The PDF has to pass as PDF/UA-1: a character without a glyph or a
+figure without a description is an error here, not a gap on paper.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import tempfile
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import pypandoc
+import typst
+
+from fer_lib import fonts
+from fer_lib.errors import InputError
+from fer_lib.files import replacing
+from fer_lib.publish.document import Report, Title, assemble, read_title
+from fer_lib.publish.prose import report_folder
+
+__all__ = ["NAME", "Title", "read_title", "render"]
+
+NAME = "hw3-report"
+"""File name of the report, without its suffix."""
+
+_HEADING = re.compile(r"<h[1-6]\b.*?</h[1-6]>", re.DOTALL)
+
+
+def render(
+    notebooks: Sequence[Path], out: Path, *, language: str, title: Title, texts: Path | None = None
+) -> tuple[Path, Path]:
+    """Set executed notebooks as one report, `hw3-report.html` and `hw3-report.pdf`.
+
+    Args:
+        notebooks: One for each question, in their order, executed in `language`.
+        out: The folder for the report; made if it is not there. Each file appears whole or not at all.
+        language: `zh-TW` or `en`.
+        title: Who hands it in.
+        texts: The folder of prose by language; by default `report/text` of the repository.
+
+    Returns:
+        The two files.
+
+    Raises:
+        InputError: A notebook holds no answer or one in another language, prose and facts do not fit, or a
+            character cannot be printed.
+    """
+    templates = report_folder() / "templates"
+    report = assemble(notebooks, texts or report_folder() / "text", language, title)
+    page = _with_fonts(_set(report, templates, "page.html.j2"))
+    paper = _print(report, templates)
+    files = out / f"{NAME}.html", out / f"{NAME}.pdf"
+    with replacing(files[0]) as first, replacing(files[1]) as second:
+        first.write_text(page, encoding="utf-8")
+        second.write_bytes(paper)
+    return files
+
+
+def _set(report: Report, templates: Path, template: str) -> str:
+    """The report as HTML by one of the templates."""
+    # Two seconds to load, which a report that is up to date need not wait for.
+    from nbconvert import HTMLExporter
+    from nbformat.v4 import new_notebook
+
+    exporter = HTMLExporter(
+        extra_template_basedirs=[str(templates.parent)], template_name=templates.name, template_file=template
+    )
+    cells = [cell for chapter in report.chapters for cell in chapter.cells]
+    body, _ = exporter.from_notebook_node(new_notebook(cells=cells), {"report": report})
+    return str(body)
+
+
+def _with_fonts(page: str) -> str:
+    """The page with the parts of the two fonts that it needs in the place of their names."""
+    headings = "".join(_HEADING.findall(page))
+    for family, text in ((fonts.FAMILY, page), (fonts.SERIF_FAMILY, headings)):
+        data = base64.b64encode(fonts.woff2_subset("".join(sorted(set(text))), family)).decode()
+        page = page.replace(f"url({family})", f"url(data:font/woff2;base64,{data})")
+    return page
+
+
+def _print(report: Report, templates: Path) -> bytes:
+    """The report as PDF."""
+    with tempfile.TemporaryDirectory(prefix="fer-lib-") as name:
+        # The root of all that Typst may read: what is written here and nothing else.
+        root = Path(name)
+        for block in (block for chapter in report.chapters for block in chapter.blocks if block.picture):
+            (root / block.file).write_bytes(block.picture)
+        (root / "body.typ").write_text(_as_typst(report, templates), encoding="utf-8")
+        main = Path(shutil.copy(templates / "print.typ", root))
+        try:
+            return bytes(
+                typst.compile(
+                    main,
+                    root=root,
+                    font_paths=[
+                        fonts.chinese_font(family).parent for family in (fonts.FAMILY, fonts.SERIF_FAMILY)
+                    ],
+                    ignore_system_fonts=True,
+                    sys_inputs={"report": _front_matter(report)},
+                    pdf_standards=["ua-1"],
+                )
+            )
+        except typst.TypstError as error:
+            raise InputError(_explain(error)) from None
+
+
+def _as_typst(report: Report, templates: Path) -> str:
+    """The report's body as Typst markup, in which every text is a string and none is markup."""
+    return str(
+        pypandoc.convert_text(
+            _set(report, templates, "print.html.j2"),
+            "typst",
+            format="html-auto_identifiers",
+            extra_args=[
+                "--sandbox",
+                "--wrap=none",
+                "--shift-heading-level-by=-1",
+                f"--lua-filter={templates / 'print.lua'}",
+            ],
+        )
+    )
+
+
+def _front_matter(report: Report) -> str:
+    """What stands around the body, as JSON: Typst sees strings."""
+    who = {key: getattr(report.who, key) for key in ("student_id", "department", "name")}
+    return json.dumps(
+        {
+            "language": report.language,
+            "title": report.title,
+            "subtitle": report.subtitle,
+            "who": [[report.labels[key], text] for key, text in who.items()],
+            "author": report.who.name,
+            "contents": report.labels["contents"],
+        }
+    )
+
+
+def _explain(error: typst.TypstError) -> str:
+    """What stops Typst, in one sentence."""
+    if missing := re.search(r"the text `\"(.+?)\"` could not be displayed", error.message):
+        named = ", ".join(f"{c} (U+{ord(c):04X} {unicodedata.name(c, 'unnamed')})" for c in missing[1])
+        return f"The fonts of the PDF have no glyph for {named}; write it in another way."
+    return f"The PDF cannot be set: {' '.join(error.message.split())}."

@@ -1,0 +1,412 @@
+"""Run folders, `runs/<id>/`: the only place where models, histories and predictions are written and read.
+
+    run.json         what was trained, on what, when, with which versions; status "training" or "complete"
+    history.csv      one row an epoch
+    metrics.json     accuracies with intervals, times
+    predictions.npz  probabilities (n, 7) and labels of the validation and test faces
+    model.keras      the trained model; while it trains, checkpoint-<epochs>.keras with the optimizer's state
+
+The id is a hash of model, recipe, training data and seed: the same id again is the same run, with nothing to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import filelock
+import keras
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from tqdm import tqdm
+
+from fer_lib import evaluation, models, training
+from fer_lib.data import split_validation
+from fer_lib.errors import InputError
+from fer_lib.faces import Faces, FaceSplits
+from fer_lib.files import replacing, write_text
+from fer_lib.models import ModelSpec
+from fer_lib.training import Recipe
+
+FORMAT = 1
+"""Part of every id: raised when code changes what the same model and recipe lead to."""
+
+PREDICTION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Run:
+    """A complete run."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The name of the run's folder."""
+        return self.path.name
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """What was trained on what: the content of run.json."""
+        return _read_json(self.path / "run.json")
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """The content of metrics.json: `accuracy[split]["value"|"low"|"high"|"faces"]`, parameters, times."""
+        return _read_json(self.path / "metrics.json")
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch, with the fields of `training.Epoch` as columns."""
+        return pd.read_csv(self.path / "history.csv")
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The trained model, from raw pixels (n, 48, 48, 1) to probabilities (n, 7)."""
+        return keras.models.load_model(self.path / "model.keras")
+
+    def facts(self, *, public: float = 0.0, private: float = 0.0) -> dict[str, Any]:
+        """What prose says of a run: plain nested values (`accuracies` explains the arguments)."""
+        table = accuracies(self, public=public, private=private).astype(object).set_index("split")
+        history = self.history
+        best = history.iloc[int(history["val_accuracy"].argmax())]
+        first, last = history.iloc[0].to_dict(), history.iloc[-1].to_dict()
+        names = ("model", "recipe", "faces", "data", "versions", "machine", "seed")
+        return {
+            "run": {"id": self.id},
+            **{name: self.record[name] for name in names},
+            **{
+                name: self.metrics[name] for name in ("parameters", "multiply_adds", "seconds", "cpu_seconds")
+            },
+            "mega_multiply_adds": self.metrics["multiply_adds"] / 1e6,
+            "accuracy": {
+                split: {"value": row["accuracy"], "low": row["low"], "high": row["high"]}
+                for split, row in table.where(table.notna(), None).iterrows()
+            },
+            "first": first,
+            "last": last,
+            "gap": last["accuracy"] - last["val_accuracy"],
+            "best_epoch": int(best["epoch"]),
+            "best_val_accuracy": float(best["val_accuracy"]),
+        }
+
+    def probabilities(self, split: str) -> npt.NDArray[np.float32]:
+        """Predicted probabilities (n, 7) of "validation" or a test split, in the order of its faces."""
+        with np.load(self.path / "predictions.npz") as file:
+            return np.asarray(file[split])
+
+
+def train_or_reuse(
+    splits: FaceSplits, spec: ModelSpec, recipe: Recipe, *, seed: int = 0, root: Path, progress: bool = True
+) -> Run:
+    """The run of a model, a recipe, data and a seed: trained now, gone on with, or found complete.
+
+    Test faces that the run has not seen yet (the same training faces can come with different tests) are predicted
+    and added to it.
+
+    Args:
+        splits: The data; validation faces are split off `splits.train`.
+        spec: The model.
+        recipe: The training.
+        seed: Decides split, initial weights and everything random.
+        root: The folder of all runs.
+        progress: Whether to show a progress bar on standard error.
+    """
+    train, validation = split_validation(splits.train, fraction=recipe.validation, seed=seed)
+    if 0 < recipe.train_limit < len(train):
+        train = train[np.sort(np.random.default_rng(seed).permutation(len(train))[: recipe.train_limit])]
+    record = {
+        "format": FORMAT,
+        "model": asdict(spec),
+        "recipe": asdict(recipe),
+        "data": {"fingerprint": splits.fingerprint(), "source": splits.source, "drawn": splits.drawn},
+        "faces": {"train": len(train), "validation": len(validation)},
+        "seed": seed,
+    }
+    untrained = models.build(spec, train.pixels, seed=seed)
+    run = Run(root / _run_id(record, untrained))
+    run.path.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(run.path / ".lock"):
+        if not is_complete(run.path):
+            _train(run, untrained, train, validation, recipe, seed=seed, record=record, progress=progress)
+        _predict_new_tests(run, splits)
+    return Run(run.path)
+
+
+def accuracies(run: Run, *, public: float = 0.0, private: float = 0.0) -> pd.DataFrame:
+    """The accuracies of a run: columns split, accuracy, low, high (95% interval), faces; missing ones are NaN.
+
+    Rows: training, validation, public, private, average (of public and private), those that are known.
+
+    Args:
+        run: A complete run.
+        public: The accuracy that Kaggle's public board gave, for data without these labels; 0 = unknown.
+        private: The same of the private board.
+
+    Raises:
+        InputError: A given accuracy is not a share.
+    """
+    for name, share in (("PUBLIC_ACCURACY", public), ("PRIVATE_ACCURACY", private)):
+        if not 0 <= share <= 1:
+            raise InputError(f"{name} must be a share between 0 and 1 such as 0.6598, but was {share}.")
+    measured = run.metrics["accuracy"]
+    rows = [("training", run.metrics["training_accuracy"], None, None, run.record["faces"]["train"])]
+    for split, given in (("validation", 0.0), ("public", public), ("private", private)):
+        if split in measured:
+            found = measured[split]
+            rows.append((split, found["value"], found["low"], found["high"], found["faces"]))
+        elif given:
+            rows.append((split, given, None, None, None))
+    tests = [row[1] for row in rows if row[0] in ("public", "private")]
+    if len(tests) == 2:
+        rows.append(("average", sum(tests) / 2, None, None, None))
+    return pd.DataFrame(rows, columns=["split", "accuracy", "low", "high", "faces"]).convert_dtypes()
+
+
+def ratios(first: Run, second: Run) -> dict[str, float]:
+    """How the cost of two runs compares: `parameters` second by first, `multiply_adds` and `cpu_seconds` (of an
+    epoch, as many faces assumed) first by second."""
+    one, other = first.metrics, second.metrics
+    per_face = [run.metrics["cpu_seconds"]["epoch"] / run.record["faces"]["train"] for run in (first, second)]
+    return {
+        "parameters": other["parameters"] / one["parameters"],
+        "multiply_adds": one["multiply_adds"] / other["multiply_adds"],
+        "cpu_seconds": per_face[0] / per_face[1],
+    }
+
+
+def is_complete(path: Path) -> bool:
+    """Whether a folder holds a run that was trained to the end."""
+    file = path / "run.json"
+    return file.is_file() and _read_json(file).get("status") == "complete"
+
+
+def find(root: Path, run_id: str) -> Run:
+    """The complete run with an id, or the only one whose id begins so.
+
+    Raises:
+        InputError: There is none, it is not complete, or several ids begin so.
+    """
+    found = [path for path in sorted(root.glob(f"{run_id}*")) if is_complete(path)] if run_id else []
+    if len(found) == 1:
+        return Run(found[0])
+    if found:
+        raise InputError(f"{len(found)} runs in {root} begin with {run_id!r}; give more of the id.")
+    raise InputError(f"There is no complete run {run_id!r} in {root}; train one with `fer-lib train`.")
+
+
+def newest(root: Path, splits: FaceSplits | None = None) -> Run:
+    """The run that was completed last; given data, the last run of a convolutional network on it.
+
+    Raises:
+        InputError: There is none.
+    """
+    found = [Run(path) for path in root.glob("*") if is_complete(path)]
+    if splits is not None:
+        fingerprint = splits.fingerprint()
+        found = [
+            run
+            for run in found
+            if run.record["data"]["fingerprint"] == fingerprint and run.record["model"]["name"] != "dnn"
+        ]
+    if not found:
+        what = "complete run" if splits is None else "complete run of a CNN on these faces"
+        raise InputError(
+            f"There is no {what} in {root}; train one with `fer-lib train` or notebooks/q1_cnn.ipynb."
+        )
+    return max(found, key=lambda run: str(run.record["completed"]))
+
+
+def validation_faces(run: Run, splits: FaceSplits) -> Faces:
+    """The faces that a run held out, in the order of `run.probabilities("validation")`.
+
+    Raises:
+        InputError: The run was trained on other faces than these.
+    """
+    if run.record["data"]["fingerprint"] != splits.fingerprint():
+        raise InputError(
+            f"Run {run.id} was trained on other faces ({run.record['data']['source']}) than these "
+            f"({splits.source}); name a run on the same data."
+        )
+    fraction, seed = run.record["recipe"]["validation"], run.record["seed"]
+    return split_validation(splits.train, fraction=fraction, seed=seed)[1]
+
+
+def predict(model: keras.Model, faces: Faces) -> npt.NDArray[np.float32]:
+    """Probabilities (n, 7) of raw faces."""
+    return np.asarray(model.predict(faces.images, batch_size=PREDICTION_BATCH, verbose=0), np.float32)
+
+
+def write_answers(path: Path, faces: Faces, probabilities: npt.NDArray[np.float32]) -> None:
+    """Write an answer file for Kaggle, `id,label`, from probabilities (n, 7)."""
+    with replacing(path) as temporary:
+        answers = pd.DataFrame({"id": faces.ids, "label": probabilities.argmax(axis=1)})
+        answers.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _run_id(record: dict[str, Any], model: keras.Model) -> str:
+    # The layers are hashed too, so that a changed network never passes for the trained old one.
+    layers = [(type(layer).__name__, str(layer.output.shape)) for layer in model.layers]
+    data = {**record, "data": record["data"]["fingerprint"], "layers": layers}
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    return f"{record['model']['name']}-{digest[:12]}"
+
+
+def _train(
+    run: Run,
+    model: keras.Model,
+    train: Faces,
+    validation: Faces,
+    recipe: Recipe,
+    *,
+    seed: int,
+    record: dict[str, Any],
+    progress: bool,
+) -> None:
+    history = run.path / "history.csv"
+    checkpoint = _last_checkpoint(run.path)
+    epochs = _epochs_behind(checkpoint, history)
+    if checkpoint:
+        model = keras.models.load_model(checkpoint)
+    else:
+        training.compile_model(model, recipe, len(train))
+    record = {**record, "versions": _versions(), "machine": _machine(), "started": _now()}
+    _write_json(run.path / "run.json", {**record, "status": "training"})
+
+    with tqdm(
+        desc=f"{record['model']['name']}: training",
+        total=recipe.epochs * len(train),
+        initial=len(epochs) * len(train),
+        unit="face",
+        unit_scale=True,
+        mininterval=0.5,
+        disable=not progress,
+    ) as bar:
+        for epoch in training.train(
+            model,
+            train,
+            validation,
+            recipe,
+            seed=seed,
+            done=len(epochs),
+            on_faces=lambda count: bar.update(count),
+        ):
+            epochs.append(asdict(epoch))
+            with replacing(history) as temporary:
+                pd.DataFrame(epochs).to_csv(temporary, index=False)
+            with replacing(run.path / f"checkpoint-{epoch.epoch}.keras") as temporary:
+                model.save(temporary)
+            if checkpoint:
+                checkpoint.unlink()
+            checkpoint = run.path / f"checkpoint-{epoch.epoch}.keras"
+            bar.set_description(f"{record['model']['name']}: epoch {epoch.epoch}/{recipe.epochs}")
+            bar.set_postfix_str(f"validation {epoch.val_accuracy:.1%}")
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    probabilities = predict(model, validation)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    table = pd.DataFrame(epochs)
+    _write_predictions(run, {"validation": probabilities})
+    metrics = {
+        "accuracy": {"validation": evaluation.accuracy(probabilities, validation.known_labels).as_dict()},
+        "training_accuracy": float(table["accuracy"].iloc[-1]),
+        "parameters": model.count_params(),
+        "multiply_adds": models.multiply_adds(model),
+        "seconds": {
+            "epoch": float(table["seconds"].mean()),
+            "training": float(table["seconds"].sum()),
+            "thousand_predictions": 1000 * wall / len(validation),
+        },
+        "cpu_seconds": {
+            "epoch": float(table["cpu_seconds"].mean()),
+            "training": float(table["cpu_seconds"].sum()),
+            "thousand_predictions": 1000 * cpu / len(validation),
+        },
+    }
+    _write_json(run.path / "metrics.json", metrics)
+    with replacing(run.path / "model.keras") as temporary:
+        # An uncompiled copy: without the optimizer's state a file is a third of the size.
+        keras.Model(model.inputs, model.outputs, name=model.name).save(temporary)
+    _write_json(run.path / "run.json", {**record, "completed": _now(), "tests": {}, "status": "complete"})
+    for left in run.path.glob("checkpoint-*.keras"):
+        left.unlink()
+
+
+def _last_checkpoint(path: Path) -> Path | None:
+    return max(path.glob("checkpoint-*.keras"), key=_epochs_of, default=None)
+
+
+def _epochs_of(checkpoint: Path) -> int:
+    return int(checkpoint.stem.removeprefix("checkpoint-"))
+
+
+def _epochs_behind(checkpoint: Path | None, history: Path) -> list[dict[str, Any]]:
+    """The epochs up to a checkpoint; the history, written first, may be one ahead."""
+    if checkpoint is None:
+        return []
+    rows = pd.read_csv(history).head(_epochs_of(checkpoint)).to_dict(orient="records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def _predict_new_tests(run: Run, splits: FaceSplits) -> None:
+    """Predict the test splits that a complete run has no predictions of, and take up their accuracies."""
+    record, metrics = dict(run.record), dict(run.metrics)
+    new = {
+        name: faces
+        for name, faces in splits.tests.items()
+        if record["tests"].get(name) != faces.fingerprint() and len(faces)
+    }
+    if not new:
+        return
+    with np.load(run.path / "predictions.npz") as file:
+        predictions = dict(file)
+    for name, faces in new.items():
+        predictions[name] = predict(run.model, faces)
+        if faces.labels is not None:
+            metrics["accuracy"][name] = evaluation.accuracy(predictions[name], faces.labels).as_dict()
+        record["tests"][name] = faces.fingerprint()
+    _write_predictions(run, predictions)
+    _write_json(run.path / "metrics.json", metrics)
+    _write_json(run.path / "run.json", record)
+
+
+def _write_predictions(run: Run, probabilities: dict[str, npt.NDArray[np.float32]]) -> None:
+    with replacing(run.path / "predictions.npz") as temporary:
+        np.savez_compressed(temporary, **probabilities)  # type: ignore[arg-type]
+
+
+def _versions() -> dict[str, str]:
+    backend = keras.backend.backend()
+    names = ("fer-lib", "keras", "numpy")
+    return {
+        "python": platform.python_version(),
+        "backend": backend,
+        **{name: version(name) for name in names},
+    }
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

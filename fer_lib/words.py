@@ -1,0 +1,78 @@
+"""The words of figures and tables, in each language of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fer_lib.emotions import LANGUAGES
+from fer_lib.errors import InputError
+
+_WORDS: dict[str, tuple[str, str]] = {
+    # in the order of LANGUAGES: en, zh-TW
+    "epoch": ("Epoch", "訓練週期"),
+    "best_epoch": ("best, epoch {epoch}: {value:.1%}", "最佳：第 {epoch} 週期，{value:.1%}"),
+    "accuracy": ("Accuracy", "準確率"),
+    "loss": ("Loss", "損失"),
+    "training": ("Training", "訓練"),
+    "validation": ("Validation", "驗證"),
+    "test": ("Test", "測試"),
+    "public": ("Public", "公開測試集"),
+    "private": ("Private", "非公開測試集"),
+    "average": ("Average", "平均"),
+    "interval": ("95% interval", "95% 信賴區間"),
+    "model": ("Model", "模型"),
+    "cnn": ("CNN", "CNN"),
+    "dnn": ("DNN", "DNN"),
+    "compact": ("Compact CNN", "精簡 CNN"),
+    "layer": ("Layer", "層"),
+    "type": ("Type", "類型"),
+    "output_shape": ("Output shape", "輸出形狀"),
+    "parameters": ("Parameters", "參數量"),
+    "total": ("Total", "總計"),
+    "multiply_adds": ("Multiply-adds", "乘加運算次數"),
+    "optimizer": ("Optimizer", "最佳化器"),
+    "learning_rate": ("Learning rate", "學習率"),
+    "batch_size": ("Batch size", "批次大小"),
+    "epochs": ("Epochs", "訓練週期數"),
+    "seconds": ("Seconds", "秒"),
+    "seconds_per_epoch": ("Seconds per epoch", "每週期秒數"),
+    "training_time": ("Training time", "訓練時間"),
+    "prediction_time": ("Prediction time", "預測時間"),
+    "emotion": ("Emotion", "情緒"),
+    "true_emotion": ("True emotion", "真實情緒"),
+    "predicted_emotion": ("Predicted emotion", "預測情緒"),
+    "true": ("True", "真實"),
+    "predicted": ("Predicted", "預測"),
+    "confusion_matrix": ("Confusion matrix", "混淆矩陣"),
+    "share_of_true": ("Share of the true emotion, and number of faces", "占真實情緒的比例與人臉數"),
+    "share_of_predicted": ("Share of the predicted emotion, and number of faces", "占預測情緒的比例與人臉數"),
+    "count": ("Count", "數量"),
+    "share": ("Share", "比例"),
+    "faces": ("Faces", "人臉數"),
+    "probability": ("Probability", "機率"),
+    "original": ("Original", "原圖"),
+    "saliency": ("Saliency map", "顯著圖"),
+    "masked": ("Low heat masked", "遮蔽低熱度區域"),
+    "heat": ("Heat (1: the hottest 1% of pixels)", "熱度（1：最熱的 1% 像素）"),
+    "region": ("Region", "區域"),
+    "brows": ("Brows", "眉毛"),
+    "eyes": ("Eyes", "眼睛"),
+    "nose": ("Nose", "鼻子"),
+    "mouth": ("Mouth", "嘴巴"),
+    "filter": ("Filter", "濾波器"),
+    "activation": ("Activation", "活化值"),
+    "dead": ("inactive", "未活化"),
+    "step": ("Step", "步數"),
+}
+
+
+def words(language: str) -> Mapping[str, str]:
+    """The words of a language by key.
+
+    Raises:
+        InputError: There is no such language.
+    """
+    if language not in LANGUAGES:
+        raise InputError(f"There is no language {language!r}; the languages are {', '.join(LANGUAGES)}.")
+    column = LANGUAGES.index(language)
+    return {key: entry[column] for key, entry in _WORDS.items()}

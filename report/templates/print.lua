@@ -1,0 +1,23 @@
+-- Every word becomes a Typst string, so that no text is ever read as Typst markup.
+
+local function quoted(text)
+  return '"' .. text:gsub("\\", "\\\\"):gsub('"', '\\"') .. '"'
+end
+
+local function figure(element)
+  local image = element.content[1].content[1]
+  local opening = string.format(
+    "#figure(kind: image, image(%s, alt: %s, width: %s), caption: [",
+    quoted(image.src), quoted(pandoc.utils.stringify(image.caption)), image.attributes.width)
+  local blocks = pandoc.Blocks { pandoc.RawBlock("typst", opening) }
+  blocks:extend(element.caption.long)
+  blocks:insert(pandoc.RawBlock("typst", "])<" .. element.identifier .. ">"))
+  return blocks
+end
+
+local function word(element)
+  return pandoc.RawInline("typst", "#" .. quoted(element.text) .. ";")
+end
+
+-- Two passes: a description is read before its words are no words any more.
+return { { Figure = figure }, { Str = word } }

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_lib import evaluation
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "expected"),
+    # from the closed form, as R's prop.test(correct=FALSE) prints it
+    [(81, 263, (0.2553, 0.3662)), (0, 20, (0.0, 0.1611)), (20, 20, (0.8389, 1.0)), (1, 29, (0.0061, 0.1718))],
+)
+def test_wilson_interval_matches_published_values(right, n, expected):
+    assert evaluation.wilson_interval(right, n) == pytest.approx(expected, abs=1e-4)
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_interval_holds_the_share_and_stays_in_range(case):
+    right, n = case
+    low, high = evaluation.wilson_interval(right, n)
+    assert 0 <= low <= right / n + 1e-12
+    assert right / n - 1e-12 <= high <= 1
+
+
+def test_wilson_interval_of_nothing_is_everything():
+    assert evaluation.wilson_interval(0, 0) == (0, 1)
+
+
+def test_accuracy_counts_the_most_probable_class():
+    probabilities = np.eye(7, dtype=np.float32)[[0, 1, 2, 2]]
+    found = evaluation.accuracy(probabilities, np.array([0, 1, 2, 3]))
+    assert (found.value, found.faces) == (0.75, 4)
+    assert found.low < 0.75 < found.high
+
+
+def test_confusion_matrix_has_true_rows_and_predicted_columns():
+    matrix = evaluation.confusion_matrix(np.array([0, 0, 3]), np.array([0, 4, 3]))
+    assert matrix[0, 0] == matrix[0, 4] == matrix[3, 3] == 1
+    assert matrix.sum() == 3
+
+
+def test_row_shares_of_an_absent_class_are_zero():
+    matrix = np.zeros((7, 7), np.int64)
+    matrix[0, :2] = (1, 3)
+    shares = evaluation.row_shares(matrix)
+    assert shares[0].tolist()[:2] == [0.25, 0.75]
+    assert not shares[1:].any()
+
+
+def test_confusions_come_by_share_of_the_true_class_without_the_diagonal():
+    matrix = np.diag([10] * 7)
+    matrix[0, 1], matrix[5, 6] = 5, 30
+    found = evaluation.confusions(matrix)
+    assert [(c.true, c.predicted, c.count) for c in found] == [(5, 6, 30), (0, 1, 5)]
+    assert found[0].share == pytest.approx(0.75)
+
+
+def test_mutual_confusion_pools_both_directions():
+    matrix = np.diag([10] * 7)
+    matrix[2, 5], matrix[5, 2] = 6, 4
+    assert evaluation.mutual_confusion(matrix)[0] == (2, 5, pytest.approx(10 / 30))
+
+
+def test_mean_probabilities_average_by_true_class():
+    probabilities = np.eye(7, dtype=np.float32)[[1, 2, 6]]
+    means = evaluation.mean_probabilities(probabilities, np.array([0, 0, 3]))
+    assert means[0].tolist() == [0, 0.5, 0.5, 0, 0, 0, 0]
+    assert means[3, 6] == 1
+    assert not means[1].any()
+
+
+def test_when_wrong_looks_at_wrong_answers_only():
+    probabilities = np.array(
+        [[0.5, 0.4, 0.1, 0, 0, 0, 0], [0.7, 0.1, 0.2, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0]]
+    )
+    found = evaluation.when_wrong(probabilities.astype(np.float32), np.array([1, 1, 0]))
+    assert found == pytest.approx({"predicted": 0.6, "true": 0.25, "second": 0.5, "chance": 1 / 6})
+
+
+def test_typical_face_is_the_median_of_the_right_answers_or_else_the_nearest_to_right():
+    label0 = [[p, 1 - p, 0, 0, 0, 0, 0] for p in (0.99, 0.6, 0.8, 0.3)]
+    label2 = [[0.6, 0.1, 0.3, 0, 0, 0, 0], [0.5, 0.1, 0.4, 0, 0, 0, 0]]
+    probabilities = np.array(label0 + label2, np.float32)
+    assert evaluation.typical_faces(probabilities, np.array([0, 0, 0, 0, 2, 2])).tolist() == [2, 5]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "verdict"), [(700, 500, "better"), (500, 700, "worse"), (500, 510, "similar")]
+)
+def test_comparison_is_decided_only_by_intervals_that_do_not_overlap(first, second, verdict):
+    one, other = (
+        evaluation.Accuracy(k / 1000, *evaluation.wilson_interval(k, 1000), 1000) for k in (first, second)
+    )
+    assert evaluation.compare(one, other) == verdict
+
+
+@pytest.mark.parametrize(
+    ("train", "verdict"), [(0.9, "strong"), (0.65, "slight"), (0.6, "none"), (0.5, "none")]
+)
+def test_overfitting_is_named_by_its_size(train, verdict):
+    assert evaluation.overfitting(train, 0.6) == verdict

@@ -1,0 +1,185 @@
+"""Gradient ascent against what is known of linear filters, and the outputs of a layer."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from fer_lib.errors import InputError
+from fer_lib.filters import convolution_layers, displayable, gradient_ascent, layer_outputs, white_noise
+
+SHAPE = (12, 12, 1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(3)
+    image = keras.Input(SHAPE)
+    x = layers.Rescaling(1 / 64, offset=-2)(image)
+    x = layers.Conv2D(6, 3, activation="relu", name="conv2d_1")(x)
+    x = layers.Dropout(0.3, name="dropout_1")(x)
+    x = layers.Conv2D(10, 3, activation="relu", name="conv2d_2")(x)
+    x = layers.Flatten()(x)
+    return keras.Model(image, layers.Dense(7, activation="softmax", name="dense_3")(x))
+
+
+@pytest.fixture(scope="module")
+def dense():
+    """Units whose activation is a weighted sum of the pixels."""
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(4, name="units")])
+
+
+def test_all_filters_of_a_layer_are_excited_more_than_by_the_noise(model):
+    result = gradient_ascent(model, "conv2d_2", steps=20)
+    assert result.images.shape == (10, *SHAPE)
+    assert result.history.shape == (21, 10)
+    np.testing.assert_array_equal(result.filters, np.arange(10))
+    np.testing.assert_array_equal(result.activations, result.history[-1])
+    assert (result.history[-1] > result.history[0])[~result.dead].all()
+
+
+def test_ascent_on_a_linear_unit_follows_its_weights_at_a_constant_pace(dense):
+    weights = dense.layers[-1].kernel.numpy().T.reshape(4, *SHAPE)
+    rms = np.sqrt((weights**2).mean(axis=(1, 2, 3), keepdims=True))
+    result = gradient_ascent(dense, "units", steps=6, learning_rate=3.0, seed=4)
+    expected = white_noise(SHAPE, seed=4) + 6 * 3.0 * weights / rms
+    np.testing.assert_allclose(result.images, expected, rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(np.diff(result.history, axis=0).std(axis=0), 0, atol=2e-2)
+
+
+def test_the_activation_is_the_mean_of_the_filter_s_map_for_its_image(model):
+    result = gradient_ascent(model, "conv2d_1", filters=[4, 1], steps=5)
+    for image, number, activation in zip(result.images, (4, 1), result.activations, strict=True):
+        assert layer_outputs(model, "conv2d_1", image)[number].mean() == pytest.approx(activation, rel=1e-4)
+
+
+def test_a_filter_s_image_depends_neither_on_the_other_filters_nor_on_the_batch_size(model):
+    whole = gradient_ascent(model, "conv2d_2", steps=5)
+    chunks = gradient_ascent(model, "conv2d_2", steps=5, batch_size=3)
+    one = gradient_ascent(model, "conv2d_2", filters=[7], steps=5)
+    np.testing.assert_allclose(chunks.images, whole.images, atol=0.05)
+    np.testing.assert_allclose(one.images, whole.images[7:8], atol=0.05)
+
+
+def test_ascent_repeats_with_its_seed_and_starts_elsewhere_with_another(model):
+    def images(seed):
+        return gradient_ascent(model, "conv2d_1", steps=2, seed=seed).images
+
+    np.testing.assert_array_equal(images(0), images(0))
+    assert np.abs(images(0) - images(1)).mean() > 1
+
+
+def test_ascent_can_start_from_a_face_and_keep_to_grey_values(model):
+    face = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
+    result = gradient_ascent(
+        model, "conv2d_1", filters=[2], steps=1, learning_rate=1e-3, start=face, clip=(0, 255)
+    )
+    np.testing.assert_allclose(result.images[0], face, atol=0.05)
+    far = gradient_ascent(
+        model, "conv2d_1", filters=[2], steps=9, learning_rate=90, start=face, clip=(0, 255)
+    )
+    assert (far.images.min(), far.images.max()) == (0, 255)
+
+
+def test_each_filter_can_have_its_own_start(dense):
+    starts = np.stack([np.full(SHAPE, 10.0), np.full(SHAPE, 200.0)])
+    result = gradient_ascent(dense, "units", filters=[0, 1], steps=1, learning_rate=1e-3, start=starts)
+    np.testing.assert_allclose(result.images.mean(axis=(1, 2, 3)), [10, 200], atol=0.01)
+
+
+def test_the_output_layer_s_units_are_the_classes_scores_before_the_softmax(model):
+    result = gradient_ascent(model, "dense_3", steps=30)
+    assert len(result.filters) == 7
+    assert result.activations.max() > 1
+    assert model.predict(result.images, verbose=0).argmax(axis=-1).tolist() == list(range(7))
+
+
+def model_with_biases(*biases):
+    keras.utils.set_random_seed(0)
+    convolution = layers.Conv2D(len(biases), 3, activation="relu", name="conv")
+    model = keras.Sequential([keras.Input(SHAPE), layers.Rescaling(1 / 255), convolution])
+    convolution.set_weights([convolution.kernel.numpy(), np.array(biases, np.float32)])
+    return model
+
+
+def test_filters_that_nothing_excites_are_reported_dead():
+    result = gradient_ascent(model_with_biases(1.0, -1e6, 1.0), "conv", steps=3)
+    np.testing.assert_array_equal(result.dead, [False, True, False])
+    assert result.activations[1] == 0
+
+
+def test_a_filter_that_is_silent_at_the_start_is_led_to_an_image_that_excites_it():
+    result = gradient_ascent(model_with_biases(-2.0), "conv", steps=100)
+    assert result.history[0] == 0
+    assert result.activations[0] > 0
+    assert not result.dead[0]
+
+
+def test_a_gradient_too_small_for_an_epsilon_still_moves_its_image_at_full_pace():
+    convolution = layers.Conv2D(2, 3, name="conv")
+    model = keras.Sequential([keras.Input(SHAPE), convolution])
+    convolution.set_weights([1e-9 * convolution.kernel.numpy(), convolution.bias.numpy()])
+    result = gradient_ascent(model, "conv", steps=1, learning_rate=2.0)
+    np.testing.assert_allclose(
+        np.sqrt(((result.images - white_noise(SHAPE)) ** 2).mean((1, 2, 3))), 2, rtol=1e-3
+    )
+
+
+def test_white_noise_lies_around_mid_grey():
+    noise = white_noise((100, 100, 1), seed=1)
+    assert noise.mean() == pytest.approx(127.5, abs=1)
+    assert noise.std() == pytest.approx(20, rel=0.05)
+
+
+@pytest.mark.parametrize("filters", [[6], [-1], []])
+def test_filters_that_a_layer_has_not_are_named_with_those_that_it_has(model, filters):
+    with pytest.raises(InputError, match="has filters 0 to 5, but the filters asked for were"):
+        gradient_ascent(model, "conv2d_1", filters=filters)
+
+
+@pytest.mark.parametrize("settings", [{"steps": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")}])
+def test_steps_and_learning_rate_must_be_above_zero(model, settings):
+    with pytest.raises(ValueError, match="steps and learning_rate must be above 0"):
+        gradient_ascent(model, "conv2d_1", **settings)
+
+
+def test_an_unknown_layer_is_an_input_error(model):
+    with pytest.raises(InputError, match="no layer 'conv2d_9'"):
+        gradient_ascent(model, "conv2d_9")
+
+
+def test_layer_outputs_come_filter_by_filter(model):
+    image = white_noise(SHAPE)
+    maps = layer_outputs(model, "conv2d_1", image)
+    assert maps.shape == (6, 10, 10)
+    assert maps.dtype == np.float32
+    convolution = model.get_layer("conv2d_1")
+    patches = np.lib.stride_tricks.sliding_window_view(image[..., 0] / 64 - 2, (3, 3))
+    sums = np.einsum("yxij,ijf->fyx", patches, convolution.kernel.numpy()[:, :, 0])
+    np.testing.assert_allclose(maps, np.maximum(sums, 0), rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_without_maps_has_no_layer_outputs(model):
+    with pytest.raises(InputError, match=r"Layer 'dense_3' gives no maps but values of shape \(7,\)"):
+        layer_outputs(model, "dense_3", white_noise(SHAPE))
+
+
+def test_convolution_layers_are_named_in_order_with_those_of_nested_models(model):
+    outer = keras.Sequential([keras.Input(SHAPE), layers.Conv2D(1, 1, name="first"), model])
+    assert convolution_layers(model) == ["conv2d_1", "conv2d_2"]
+    assert convolution_layers(outer) == ["first", "conv2d_1", "conv2d_2"]
+
+
+def test_pictures_are_centred_on_mid_grey_whatever_their_range():
+    rng = np.random.default_rng(0)
+    pictures = displayable(np.stack([rng.normal(1e4, 300, (20, 20, 1)), rng.normal(0, 1e-3, (20, 20, 1))]))
+    assert pictures.dtype == np.uint8
+    np.testing.assert_allclose(pictures.mean(axis=(1, 2, 3)), 127.5, atol=1.5)
+    np.testing.assert_allclose(pictures.std(axis=(1, 2, 3)), 127.5 / 2.5, rtol=0.05)
+
+
+def test_an_image_of_one_value_becomes_mid_grey():
+    np.testing.assert_array_equal(displayable(np.full((1, 4, 4, 3), 9.0)), 128)

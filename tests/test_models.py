@@ -1,0 +1,154 @@
+import keras
+import numpy as np
+import pytest
+
+from fer_lib.errors import InputError
+from fer_lib.models import MODELS, ModelSpec, architecture, build, dnn_width, multiply_adds
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (32, 48, 48)).astype(np.uint8)
+
+# The summary tables of the original report. (Its print of conv2d_6 has 590880, which does not add up to its own
+# total; 590080 does.)
+CNN_TABLE = """
+conv2d_1 (Conv2D)|(None, 48, 48, 64)|640
+dropout_1 (Dropout)|(None, 48, 48, 64)|0
+conv2d_2 (Conv2D)|(None, 48, 48, 64)|36928
+dropout_2 (Dropout)|(None, 48, 48, 64)|0
+max_pooling2d_1 (MaxPooling2D)|(None, 24, 24, 64)|0
+conv2d_3 (Conv2D)|(None, 24, 24, 128)|73856
+dropout_3 (Dropout)|(None, 24, 24, 128)|0
+conv2d_4 (Conv2D)|(None, 24, 24, 128)|147584
+dropout_4 (Dropout)|(None, 24, 24, 128)|0
+max_pooling2d_2 (MaxPooling2D)|(None, 12, 12, 128)|0
+conv2d_5 (Conv2D)|(None, 12, 12, 256)|295168
+dropout_5 (Dropout)|(None, 12, 12, 256)|0
+conv2d_6 (Conv2D)|(None, 12, 12, 256)|590080
+dropout_6 (Dropout)|(None, 12, 12, 256)|0
+max_pooling2d_3 (MaxPooling2D)|(None, 6, 6, 256)|0
+conv2d_7 (Conv2D)|(None, 6, 6, 512)|1180160
+dropout_7 (Dropout)|(None, 6, 6, 512)|0
+conv2d_8 (Conv2D)|(None, 6, 6, 512)|2359808
+dropout_8 (Dropout)|(None, 6, 6, 512)|0
+max_pooling2d_4 (MaxPooling2D)|(None, 3, 3, 512)|0
+flatten_1 (Flatten)|(None, 4608)|0
+dropout_9 (Dropout)|(None, 4608)|0
+dense_1 (Dense)|(None, 4096)|18878464
+dropout_10 (Dropout)|(None, 4096)|0
+dense_2 (Dense)|(None, 4096)|16781312
+dropout_11 (Dropout)|(None, 4096)|0
+dense_3 (Dense)|(None, 7)|28679
+Total params||40372679
+Trainable params||40372679
+Non-trainable params||0
+"""
+DNN_TABLE = """
+dense_1 (Dense)|(None, 256)|590080
+dropout_1 (Dropout)|(None, 256)|0
+dense_2 (Dense)|(None, 256)|65792
+dropout_2 (Dropout)|(None, 256)|0
+dense_3 (Dense)|(None, 512)|131584
+dropout_3 (Dropout)|(None, 512)|0
+dense_4 (Dense)|(None, 512)|262656
+dropout_4 (Dropout)|(None, 512)|0
+dense_5 (Dense)|(None, 1024)|525312
+dropout_5 (Dropout)|(None, 1024)|0
+dense_6 (Dense)|(None, 2048)|2099200
+dropout_6 (Dropout)|(None, 2048)|0
+dense_7 (Dense)|(None, 2048)|4196352
+dropout_7 (Dropout)|(None, 2048)|0
+dense_8 (Dense)|(None, 4096)|8392704
+dropout_8 (Dropout)|(None, 4096)|0
+dense_9 (Dense)|(None, 4096)|16781312
+dropout_9 (Dropout)|(None, 4096)|0
+dense_10 (Dense)|(None, 7)|28679
+Total params||33073671
+Trainable params||33073671
+Non-trainable params||0
+"""
+
+
+def table_text(model: keras.Model) -> str:
+    rows = architecture(model).itertuples(index=False)
+    return "\n" + "".join("|".join(map(str, row)) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize(("name", "table"), [("cnn", CNN_TABLE), ("dnn", DNN_TABLE)])
+def test_architecture_at_width_one_is_the_originals_line_by_line(name, table):
+    assert table_text(build(ModelSpec(name), PIXELS)) == table
+
+
+def test_original_dropouts_stand_where_the_report_says():
+    cnn, dnn = build(ModelSpec("cnn"), PIXELS), build(ModelSpec("dnn"), PIXELS)
+    rates = [
+        [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+        for model in (cnn, dnn)
+    ]
+    assert rates == [[0.3] * 8 + [0.5] * 3, [0.3] * 7 + [0.5] * 2]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model_turns_raw_uint8_pixels_into_probabilities(name):
+    probabilities = build(ModelSpec(name, width=0.1), PIXELS).predict(PIXELS[..., np.newaxis], verbose=0)
+    assert probabilities.shape == (32, 7)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_first_layer_standardises_with_the_training_pixels():
+    model = build(ModelSpec("cnn", width=0.05), PIXELS)
+    prepared = model.get_layer("standardisation")(PIXELS.astype(np.float32))
+    assert float(keras.ops.mean(prepared)) == pytest.approx(0, abs=1e-4)
+    assert float(keras.ops.std(prepared)) == pytest.approx(1, abs=1e-4)
+
+
+def test_without_standardisation_pixels_are_only_scaled():
+    model = build(ModelSpec("cnn", width=0.05, standardise=False), PIXELS)
+    assert float(model.get_layer("rescaling")(np.float32(255))) == pytest.approx(1)
+
+
+def test_constant_training_pixels_do_not_divide_by_zero():
+    model = build(ModelSpec("dnn", width=0.05), np.full((4, 48, 48), 7, np.uint8))
+    assert np.isfinite(model.predict(PIXELS[..., np.newaxis], verbose=0)).all()
+
+
+def test_same_seed_gives_same_weights_and_another_seed_others():
+    spec = ModelSpec("cnn", width=0.05)
+    first, again, other = (build(spec, PIXELS, seed=seed).get_weights()[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("parameters", [60_000, 635_135, 2_530_679, 40_372_679])
+def test_solver_sizes_a_dnn_within_half_a_percent(parameters):
+    dnn = build(ModelSpec("dnn", width=dnn_width(parameters)), PIXELS)
+    assert dnn.count_params() == pytest.approx(parameters, rel=0.005)
+
+
+def test_solver_gives_the_original_width_back():
+    assert dnn_width(33_073_671) == pytest.approx(1, abs=1e-3)
+
+
+def test_solver_refuses_what_no_dense_network_has():
+    with pytest.raises(InputError, match="about 50 parameters"):
+        dnn_width(50)
+
+
+def test_multiply_adds_of_the_original_cnn():
+    convolutions = (
+        2304 * (576 + 36864) + 576 * (73728 + 147456) + 144 * (294912 + 589824) + 36 * (1179648 + 2359296)
+    )
+    assert (
+        multiply_adds(build(ModelSpec("cnn"), PIXELS)) == convolutions + 4608 * 4096 + 4096 * 4096 + 4096 * 7
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "vgg"}, "no model 'vgg'"),
+        ({"name": "cnn", "width": 0.0}, "width of a model"),
+        ({"name": "cnn", "conv_dropout": 1.0}, "Dropout must be"),
+    ],
+)
+def test_impossible_spec_is_refused_in_one_sentence(settings, message):
+    with pytest.raises(InputError, match=message):
+        ModelSpec(**settings)

@@ -1,0 +1,471 @@
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+from fontTools.ttLib import TTFont
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pypdf import PdfReader
+
+from fer_lib.errors import InputError
+from fer_lib.publish.prose import Answer, check_texts, report_folder
+from fer_lib.publish.render import Title, read_title, render
+
+TITLE = Title("B00000000", "電機四", "王小明", {"q2": "陳小華 B00000001"})
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '#import "x"',
+    r"$\input{/etc/passwd}$",
+    "*bold* _it_ `code` [a](b)",
+    "back\\slash 'quotes\" & &amp; {braces}",
+    '#read("/etc/passwd")',
+    "a--b ... -1 ~ @ref <label> // x /* y */ https://example.org",
+    "= heading",
+    "- item",
+    "{{ resources }} {% raw %}",
+]
+WORDS = {
+    "q1.md": """
+## title
+CNN：模型架構與準確率
+
+## question
+請說明你實作的 CNN model，其模型架構、訓練過程和準確率為何？
+
+## training
+訓練 {epochs} 個 epoch，名稱是{name}（`{name}`），見[下圖](#curves)、[下表](#layers)與[第二題的圖](#q2.curves)。
+
+### 小標題
+
+- **誤差**很小
+
+## curves
+{name}的訓練過程，共 {epochs} 個 epoch
+
+## curves.alt
+{name}的折線圖
+
+## layers
+各層的參數
+""",
+    "q2.md": """
+## title
+DNN 與 CNN 的比較
+
+## question
+承上題，請用與上述 CNN 接近的參數量，實做簡單的 DNN model。
+
+## curves
+DNN 的訓練過程
+
+## curves.alt
+DNN 的折線圖
+""",
+}
+REPORT = re.sub(
+    r"## (summary|provenance)\.(?s:.*?)(?=\n## |\Z)",
+    "",
+    (report_folder() / "text" / "zh-TW" / "report.md").read_text(encoding="utf-8"),
+)
+LINES = """
+## summary.q1
+驗證準確率 {q1.accuracy:.1%}
+
+## summary.q2
+DNN 的驗證準確率 {q2.accuracy:.1%}
+
+## provenance.data.drawn
+資料：程式繪製的臉，{q1.faces:,} 張
+
+## provenance.data.real
+資料：照片，{q1.faces:,} 張
+"""
+
+
+def figure() -> plt.Figure:
+    made, axes = plt.subplots(figsize=(4, 2))
+    axes.imshow(np.arange(49).reshape(7, 7))
+    return made
+
+
+def first(answer: Answer, name: str = "模型", **facts: Any) -> None:
+    answer.text("question")
+    answer.text("training", epochs=3, name=name)
+    answer.figure(figure(), "curves", epochs=3, name=name)
+    layers = pd.DataFrame({"層": [f"conv2d_{i}" for i in range(60)], "參數": np.arange(60) * 1000})
+    answer.table(layers, "layers", formats={"參數": ",d"})
+    answer.facts(accuracy=0.6389, faces=5000, **facts)
+
+
+def second(answer: Answer) -> None:
+    answer.figure(figure(), "curves", raster=True)
+    answer.facts(accuracy=0.42)
+
+
+class Project:
+    """Prose and executed notebooks in a folder of their own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.texts = root, root / "text"
+        for name, text in {**WORDS, "report.md": REPORT + LINES}.items():
+            self.write(name, text)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.texts / "zh-TW" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def notebook(self, question: str, call: Callable[[Answer], None]) -> Path:
+        """A notebook as papermill leaves it, with what `call` shows and the noise of a real run."""
+        InteractiveShell.instance()
+        with capture_output() as captured:
+            call(Answer(question, "zh-TW", texts=self.texts))
+        InteractiveShell.clear_instance()
+        outputs = [new_output("display_data", o.data, metadata=o.metadata or {}) for o in captured.outputs]
+        noise = [
+            new_output("stream", name="stdout", text="NOISE 1/10 loss: 1.9"),
+            new_output("stream", name="stderr", text="UserWarning: NOISE"),
+            new_output("execute_result", {"text/plain": "NOISE"}, execution_count=1),
+        ]
+        cells = [
+            new_markdown_cell("A note"),
+            new_code_cell("EPOCHS = 3", metadata={"tags": ["parameters"]}),
+            new_code_cell("answer.show(CODE_OF_A_CELL)", outputs=noise + outputs),
+        ]
+        path = self.root / f"{question}.ipynb"
+        nbformat.write(new_notebook(cells=cells), path)
+        return path
+
+    def render(self, *notebooks: Path, title: Title = TITLE) -> tuple[BeautifulSoup, PdfReader]:
+        page, paper = render(notebooks, self.root / "out", language="zh-TW", title=title, texts=self.texts)
+        return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser"), PdfReader(paper)
+
+
+def printed(paper: PdfReader) -> str:
+    """The text of a PDF without blanks, which its line breaks would otherwise scatter."""
+    return re.sub(r"\s", "", "".join(page.extract_text() for page in paper.pages))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[BeautifulSoup, PdfReader]:
+    """A report of two questions on drawn faces."""
+    project = Project(tmp_path_factory.mktemp("report"))
+    notebooks = [
+        project.notebook("q1", lambda answer: first(answer, drawn=True)),
+        project.notebook("q2", second),
+    ]
+    return project.render(*notebooks)
+
+
+@pytest.fixture(scope="module")
+def page(report: tuple[BeautifulSoup, PdfReader]) -> BeautifulSoup:
+    return report[0]
+
+
+@pytest.fixture(scope="module")
+def paper(report: tuple[BeautifulSoup, PdfReader]) -> PdfReader:
+    return report[1]
+
+
+# The page
+
+
+def test_the_page_asks_for_nothing_from_outside(page: BeautifulSoup) -> None:
+    assert not page.find_all(["script", "link", "iframe", "object"])
+    addresses = [tag[name] for name in ("src", "href", "srcset") for tag in page.find_all(**{name: True})]
+    assert addresses
+    assert all(re.match(r"data:|#", address) for address in addresses)
+    styles = "".join(style.get_text() for style in page.find_all("style"))
+    assert re.findall(r"url\((?!data:)|@import|https?:", styles) == []
+
+
+def test_the_page_names_its_language_and_title(page: BeautifulSoup) -> None:
+    assert page.html is not None
+    assert page.html["lang"] == "zh-TW"
+    assert page.title is not None
+    assert page.title.get_text() == "ML2017FALL-HW3-Report · 人臉表情辨識"
+
+
+def test_the_page_embeds_a_font_with_all_its_chinese(page: BeautifulSoup) -> None:
+    assert page.style is not None
+    data = re.search(r"woff2;base64,([^)]+)", page.style.get_text())
+    assert data is not None
+    import base64
+
+    embedded = TTFont(io.BytesIO(base64.b64decode(data[1]))).getBestCmap()
+    assert page.body is not None
+    assert {c for c in page.body.get_text() if "\u3000" < c < "\uffff"} <= {chr(code) for code in embedded}
+
+
+def test_who_hands_it_in_stands_at_the_top(page: BeautifulSoup) -> None:
+    who = {dt.get_text(): dt.find_next("dd").get_text() for dt in page.select(".masthead dt")}
+    assert who == {"學號": "B00000000", "系級": "電機四", "姓名": "王小明"}
+
+
+def test_headings_go_down_one_level_at_a_time(page: BeautifulSoup) -> None:
+    levels = [int(h.name[1]) for h in page.find_all(re.compile("^h[1-6]$"))]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+def test_the_contents_lead_to_every_answer(page: BeautifulSoup) -> None:
+    links = page.select("nav a")
+    assert [a.get_text() for a in links[:2]] == ["CNN：模型架構與準確率", "DNN 與 CNN 的比較"]
+    assert all(page.find(id=a["href"][1:]) for a in links)
+
+
+def test_each_question_is_quoted_with_its_collaborators(page: BeautifulSoup) -> None:
+    asked = [re.sub(r"\s+", " ", quote.get_text()).strip() for quote in page.select("blockquote")]
+    assert asked == [
+        "請說明你實作的 CNN model，其模型架構、訓練過程和準確率為何？ 合作者 無",
+        "承上題，請用與上述 CNN 接近的參數量，實做簡單的 DNN model。 合作者 陳小華 B00000001",
+    ]
+
+
+def test_figures_and_tables_are_numbered_through_the_report(page: BeautifulSoup) -> None:
+    captions = [c.get_text() for c in page.find_all(["figcaption", "caption"])]
+    assert captions == ["圖 1 模型的訓練過程，共 3 個 epoch", "表 1 各層的參數", "圖 2 DNN 的訓練過程"]
+
+
+def test_a_link_to_a_figure_or_table_shows_its_number(page: BeautifulSoup) -> None:
+    links = page.select("main p a")
+    assert [a.get_text() for a in links] == ["圖 1", "表 1", "圖 2"]
+    assert [page.find(id=a["href"][1:]).name for a in links] == ["figure", "table", "figure"]
+
+
+def test_every_picture_has_a_description(page: BeautifulSoup) -> None:
+    assert [img["alt"] for img in page.find_all("img")] == ["模型的折線圖", "DNN 的折線圖"]
+
+
+def test_table_heads_say_what_they_are_heads_of(page: BeautifulSoup) -> None:
+    assert [th.get_text() for th in page.select("thead th[scope=col]")] == ["層", "參數"]
+    assert len(page.select("tbody th[scope=row]")) == 60
+
+
+def test_code_and_parameters_are_folded_away(page: BeautifulSoup) -> None:
+    folded = page.select_one("details.code:not([open])")
+    assert folded is not None
+    assert "answer.show(CODE_OF_A_CELL)" in folded.get_text()
+    assert "EPOCHS = 3" in folded.get_text()
+    folds = page.find_all("details")
+    assert page.get_text().count("CODE_OF_A_CELL") == len(folds) == 2
+
+
+def test_what_cells_print_is_not_in_the_report(page: BeautifulSoup, paper: PdfReader) -> None:
+    assert "NOISE" not in page.get_text()
+    assert "NOISE" not in printed(paper)
+
+
+def test_drawn_faces_are_said_to_be_drawn(page: BeautifulSoup, paper: PdfReader) -> None:
+    notice = page.select_one(".notice")
+    assert notice is not None
+    assert "並非照片" in notice.get_text()
+    assert "並非照片" in printed(paper)
+    assert "資料：程式繪製的臉，5,000張" in printed(paper)
+
+
+def test_the_summary_takes_its_numbers_from_all_answers(page: BeautifulSoup) -> None:
+    lines = [li.get_text() for li in page.select(".summary li")]
+    assert lines == ["驗證準確率 63.9%", "DNN 的驗證準確率 42.0%"]
+
+
+# On paper
+
+
+def test_the_paper_says_what_the_page_says(page: BeautifulSoup, paper: PdfReader) -> None:
+    text = printed(paper)
+    said = [*page.select("main p"), *page.select("figcaption, caption, td, h1, h2, h3")]
+    folded = {id(tag) for fold in page.find_all("details") for tag in fold.find_all()}
+    missing = [
+        tag.get_text()
+        for tag in said
+        if id(tag) not in folded and re.sub(r"\s", "", tag.get_text()) not in text
+    ]
+    assert missing == []
+
+
+def test_code_is_left_out_on_paper(paper: PdfReader) -> None:
+    assert "CODE_OF_A_CELL" not in printed(paper)
+
+
+def test_the_paper_is_tagged_a4_with_bookmarks_and_page_numbers(paper: PdfReader) -> None:
+    assert paper.trailer["/Root"]["/MarkInfo"]["/Marked"]
+    assert paper.trailer["/Root"]["/Lang"] == "zh-TW"
+    assert [round(side) for side in paper.pages[0].mediabox[2:]] == [595, 842]
+    bookmarks = [entry.title for entry in paper.outline if not isinstance(entry, list)]
+    assert [re.sub(r"\s", "", title) for title in bookmarks] == [
+        "1CNN：模型架構與準確率",
+        "2DNN與CNN的比較",
+        "本報告的來歷",
+    ]
+    assert f"1/{len(paper.pages)}" in re.sub(r"\s", "", paper.pages[0].extract_text())
+
+
+def test_a_long_table_goes_on_on_the_next_page_with_its_head(paper: PdfReader) -> None:
+    pages = [page.extract_text() for page in paper.pages]
+    holding = [text for text in pages if "conv2d_" in text]
+    assert len(holding) > 1
+    assert all("參數" in text for text in holding)
+    assert "conv2d_59" in holding[-1]
+
+
+def test_a_plot_stays_a_drawing_on_paper(paper: PdfReader) -> None:
+    # The heat map and the PNG are the only bitmaps; axes and labels are lines.
+    assert sum(len(page.images) for page in paper.pages) <= 2
+
+
+# Other reports
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_appears_as_it_is(project: Project, name: str) -> None:
+    notebook = project.notebook("q1", lambda answer: first(answer, name))
+    title = Title(name, name, name, {"q1": name})
+    page, paper = project.render(notebook, title=title)
+    assert not page.find_all("script")
+    assert [dd.get_text() for dd in page.select(".masthead dd")] == [name] * 3
+    training = page.select_one("section.chapter > p")
+    assert training is not None
+    assert f"名稱是{name}（{name}）" in training.get_text()
+    assert page.img is not None
+    assert page.img["alt"] == f"{name}的折線圖"
+    bare = re.sub(r"\s", "", name)
+    text = printed(paper)
+    assert f"名稱是{bare}（{bare}）" in text
+    assert f"{bare}的訓練過程" in text
+    assert f"合作者{bare}" in text
+    assert f"學號{bare}" in text
+    assert paper.metadata is not None
+    assert paper.metadata.author == name
+
+
+def test_changed_prose_is_set_with_the_facts_of_the_old_run(project: Project) -> None:
+    notebook = project.notebook("q1", first)
+    project.write("q1.md", WORDS["q1.md"].replace("訓練 {epochs} 個 epoch", "一共 {epochs:03d} 回"))
+    page, paper = project.render(notebook)
+    assert "一共 003 回" in page.get_text()
+    assert "一共003回" in printed(paper)
+
+
+def test_prose_that_asks_for_what_the_run_did_not_note_is_an_input_error(project: Project) -> None:
+    notebook = project.notebook("q1", first)
+    project.write("q1.md", WORDS["q1.md"].replace("{epochs} 個 epoch，名稱", "{epoch} 個 epoch，名稱"))
+    with pytest.raises(
+        InputError, match=r"q1\.md, line 9: nothing is known of \{epoch\}; did you mean 'epochs'"
+    ):
+        project.render(notebook)
+
+
+def test_photographs_need_no_notice(project: Project) -> None:
+    page, _ = project.render(project.notebook("q1", first))
+    assert page.select(".notice") == []
+    assert "照片，5,000 張" in page.get_text()
+
+
+def test_lines_about_other_questions_are_left_out(project: Project) -> None:
+    page, _ = project.render(project.notebook("q1", first))
+    assert [li.get_text() for li in page.select(".summary li")] == ["驗證準確率 63.9%"]
+    assert "第二題的圖" in page.get_text()
+
+
+def test_a_part_shown_twice_is_numbered_twice(project: Project) -> None:
+    def twice(answer: Answer) -> None:
+        second(answer)
+        second(answer)
+
+    page, _ = project.render(project.notebook("q2", twice))
+    assert [f["id"] for f in page.find_all("figure")] == ["q2-curves", "q2-curves-2"]
+    assert [b.get_text() for b in page.select("figcaption b")] == ["圖 1", "圖 2"]
+
+
+def test_a_character_without_a_glyph_is_named_and_the_old_report_stays(project: Project) -> None:
+    notebook = project.notebook("q1", first)
+    project.render(notebook)
+    before = {path: path.read_bytes() for path in (project.root / "out").iterdir()}
+    with pytest.raises(InputError, match=r"no glyph for 😀 \(U\+1F600 GRINNING FACE\)"):
+        project.render(notebook, title=Title("B0", "EE", "😀"))
+    assert {path: path.read_bytes() for path in (project.root / "out").iterdir()} == before
+
+
+def test_a_notebook_in_another_language_is_an_input_error(project: Project) -> None:
+    notebook = project.notebook("q1", first)
+    with pytest.raises(InputError, match="was executed in zh-TW; execute it in en"):
+        render([notebook], project.root, language="en", title=TITLE, texts=project.texts)
+
+
+def test_a_notebook_without_an_answer_is_an_input_error(project: Project) -> None:
+    nbformat.write(new_notebook(cells=[new_code_cell("1 + 1")]), project.root / "explore.ipynb")
+    with pytest.raises(InputError, match=r"explore\.ipynb holds no answer"):
+        project.render(project.root / "explore.ipynb")
+
+
+@pytest.mark.parametrize("text", [None, "", "not json"])
+def test_what_is_no_notebook_is_an_input_error(project: Project, text: str | None) -> None:
+    path = project.root / "q1.ipynb"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=r"q1\.ipynb is not there or no notebook"):
+        project.render(path)
+
+
+def test_the_words_of_the_project_agree_in_both_languages() -> None:
+    assert check_texts(report_folder() / "text") == []
+
+
+# Who hands it in
+
+
+def write_title(folder: Path, text: str) -> Path:
+    path = folder / "title.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+FIELDS = "student_id: 012345\ndepartment: no\nname: 王小明\n"
+
+
+def test_a_title_is_read_as_text(tmp_path: Path) -> None:
+    path = write_title(tmp_path, FIELDS + "collaborators:\n  q1: 1e5\n")
+    assert read_title(path) == Title("012345", "no", "王小明", {"q1": "1e5"})
+
+
+def test_what_is_given_on_the_command_line_goes_over_the_file(tmp_path: Path) -> None:
+    path = write_title(tmp_path, FIELDS + "collaborators: {q1: A, q2: B}\n")
+    title = read_title(path, {"name": "X", "collaborators.q2": "C"})
+    assert (title.name, title.collaborators) == ("X", {"q1": "A", "q2": "C"})
+
+
+def test_the_projects_own_title_can_be_read() -> None:
+    assert read_title(report_folder() / "title.yaml").student_id == "B00000000"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("name: x\n", "lacks 'student_id'"),
+        (FIELDS + "nam: x\n", "nothing is known of 'nam'; did you mean 'name'"),
+        (FIELDS + "collaborators: {q1: [a, b]}\n", r"collaborators\.q1 must be one text"),
+        (FIELDS + "collaborators: nobody\n", "nothing is known of 'collaborators'"),
+        ("- a\n", "must hold lines such as"),
+        ("", "must hold lines such as"),
+        ("a: [\n", "cannot be read"),
+    ],
+)
+def test_an_error_in_the_title_is_said(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        read_title(write_title(tmp_path, text))

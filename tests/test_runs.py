@@ -1,0 +1,156 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from fer_lib import runs
+from fer_lib.errors import InputError
+from fer_lib.faces import FaceSplits
+from fer_lib.models import ModelSpec
+from fer_lib.training import Recipe
+
+SPEC = ModelSpec("cnn", width=0.05, conv_dropout=0.1, dense_dropout=0.1)
+RECIPE = Recipe(epochs=2, batch_size=64, optimizer="Adam")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def run(root, splits):
+    return runs.train_or_reuse(splits, SPEC, RECIPE, root=root, progress=False)
+
+
+def test_complete_run_holds_all_artifacts_and_no_checkpoint(run):
+    names = {path.name for path in run.path.iterdir() if not path.name.startswith(".")}
+    assert names == {"run.json", "history.csv", "metrics.json", "predictions.npz", "model.keras"}
+    assert run.record["status"] == "complete"
+    assert len(run.history) == 2
+    assert set(run.metrics["accuracy"]) == {"validation", "public", "private"}
+
+
+def test_stored_predictions_are_the_models_and_give_the_stored_accuracy(run, splits):
+    probabilities = run.probabilities("public")
+    np.testing.assert_allclose(runs.predict(run.model, splits.tests["public"]), probabilities, atol=1e-6)
+    right = np.mean(probabilities.argmax(axis=1) == splits.tests["public"].labels)
+    assert run.metrics["accuracy"]["public"]["value"] == pytest.approx(right)
+
+
+def test_same_id_again_trains_nothing(run, root, splits):
+    written = (run.path / "model.keras").stat().st_mtime_ns
+    again = runs.train_or_reuse(splits, SPEC, RECIPE, root=root, progress=False)
+    assert again.id == run.id
+    assert (run.path / "model.keras").stat().st_mtime_ns == written
+
+
+def test_model_recipe_data_and_seed_each_change_the_id(root, run, splits):
+    fewer = FaceSplits(splits.train[:140], {}, source="fewer")
+    tiny = Recipe(epochs=1, batch_size=140, optimizer="Adam")
+    ids = {
+        run.id,
+        runs.train_or_reuse(splits, SPEC, tiny, root=root, progress=False).id,
+        runs.train_or_reuse(splits, SPEC, tiny, seed=1, root=root, progress=False).id,
+        runs.train_or_reuse(fewer, SPEC, tiny, root=root, progress=False).id,
+        runs.train_or_reuse(splits, ModelSpec("dnn", width=0.02), tiny, root=root, progress=False).id,
+    }
+    assert len(ids) == 5
+
+
+def test_interrupted_run_goes_on_to_the_weights_of_the_uninterrupted_one(run, splits, tmp_path, monkeypatch):
+    def stop_after_first(*args, **settings):
+        epochs = real_train(*args, **settings)
+        yield next(epochs)
+        raise KeyboardInterrupt
+
+    real_train = runs.training.train
+    monkeypatch.setattr(runs.training, "train", stop_after_first)
+    with pytest.raises(KeyboardInterrupt):
+        runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path, progress=False)
+    [folder] = tmp_path.iterdir()
+    assert not runs.is_complete(folder)
+    assert (folder / "checkpoint-1.keras").is_file()
+
+    monkeypatch.undo()
+    resumed = runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path, progress=False)
+    assert resumed.id == run.id
+    assert resumed.history["val_loss"].tolist() == run.history["val_loss"].tolist()
+    for one, other in zip(resumed.model.get_weights(), run.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_new_tests_are_predicted_without_training_again(root, run, splits):
+    other = FaceSplits(splits.train, {"test": splits.tests["public"]}, source="the same faces, unlabelled")
+    again = runs.train_or_reuse(other, SPEC, RECIPE, root=root, progress=False)
+    assert again.id == run.id
+    np.testing.assert_array_equal(again.probabilities("test"), run.probabilities("public"))
+
+
+def test_validation_faces_are_those_that_the_stored_probabilities_belong_to(run, splits):
+    faces = runs.validation_faces(run, splits)
+    np.testing.assert_allclose(runs.predict(run.model, faces), run.probabilities("validation"), atol=1e-6)
+
+
+def test_validation_faces_of_other_data_are_refused(run, splits):
+    other = FaceSplits(splits.train[:100], {}, source="others")
+    with pytest.raises(InputError, match="trained on other faces"):
+        runs.validation_faces(run, other)
+
+
+def test_train_limit_takes_a_part_of_the_faces(root, splits):
+    recipe = Recipe(epochs=1, batch_size=64, optimizer="Adam", train_limit=100)
+    assert (
+        runs.train_or_reuse(splits, SPEC, recipe, root=root, progress=False).record["faces"]["train"] == 100
+    )
+
+
+def test_find_takes_the_beginning_of_an_id_and_refuses_what_is_unclear(root, run):
+    assert runs.find(root, run.id[:-2]).id == run.id
+    with pytest.raises(InputError, match="runs in .* begin with 'cnn-'"):
+        runs.find(root, "cnn-")
+    with pytest.raises(InputError, match="no complete run 'dnn-0'"):
+        runs.find(root, "dnn-0")
+
+
+def test_newest_run_on_these_faces_is_a_cnn(root, run, splits):
+    assert runs.newest(root, splits).record["model"]["name"] == "cnn"
+
+
+def test_newest_says_what_to_do_where_there_is_none(tmp_path, splits):
+    with pytest.raises(InputError, match=r"train one with `fer-lib train`"):
+        runs.newest(tmp_path, splits)
+
+
+def test_average_stands_in_the_accuracies_only_where_both_tests_are_known(run, root, splits):
+    table = runs.accuracies(run).set_index("split")
+    both = table.loc[["public", "private"], "accuracy"]
+    assert table.loc["average", "accuracy"] == pytest.approx(both.mean())
+
+    alone = FaceSplits(splits.train[:150], {}, source="no tests")
+    recipe = Recipe(epochs=1, batch_size=64, optimizer="Adam")
+    untested = runs.train_or_reuse(alone, SPEC, recipe, root=root, progress=False)
+    assert runs.accuracies(untested)["split"].tolist() == ["training", "validation"]
+    given = runs.accuracies(untested, public=0.6, private=0.7).set_index("split")
+    assert given.loc["average", "accuracy"] == pytest.approx(0.65)
+
+
+def test_kaggle_accuracy_in_percent_is_refused(run):
+    with pytest.raises(InputError, match="PUBLIC_ACCURACY must be a share"):
+        runs.accuracies(run, public=65.9)
+
+
+def test_facts_are_json(run):
+    facts = json.loads(json.dumps(run.facts(), allow_nan=False))
+    assert facts["accuracy"]["training"]["low"] is None
+    assert facts["best_epoch"] in (1, 2)
+
+
+def test_answer_file_has_id_and_label(tmp_path, splits):
+    faces = splits.tests["public"]
+    runs.write_answers(tmp_path / "answer.csv", faces, np.eye(7, dtype=np.float32)[faces.labels])
+    with (tmp_path / "answer.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["id", "label"]
+    assert rows[1:] == [[str(i), str(label)] for i, label in zip(faces.ids, faces.labels, strict=True)]
