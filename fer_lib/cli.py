@@ -104,30 +104,18 @@ def predict(options: argparse.Namespace) -> None:
 
 def report(options: argparse.Namespace) -> None:
     """Run the notebooks that are stale and write the report as HTML and PDF."""
-    from fer_lib import data
-    from fer_lib.publish import render
+    from fer_lib.publish.report import make_report
 
-    parameters = execute.resolve(options.profile, dict(options.set))
-    title = render.read_title(execute.ROOT / "report" / "title.yaml", dict(options.title))
-    fingerprint = data.source_fingerprint(options.data)
-    folder = options.out / "executed" / f"{options.profile}-{options.language}"
-    shared = {
-        "DATA": str(Path(options.data).resolve()) if options.data else "",
-        "RUN_ROOT": str(options.runs.resolve()),
-        "LANGUAGE": options.language,
-    }
-    notebooks = []
-    for number, name in enumerate(execute.NOTEBOOKS, start=1):
-        print(f"[{number}/{len(execute.NOTEBOOKS)}] {name}", end=" ", file=sys.stderr, flush=True)
-        path, ran = execute.execute(
-            name, {**parameters[name], **shared}, folder, data_fingerprint=fingerprint
-        )
-        print("" if ran else "is up to date", file=sys.stderr)
-        if name == "q1_cnn":
-            shared["RUN"] = execute.facts(path)["run"]["id"]
-        notebooks.append(path)
-    for path in render.render(notebooks, options.out, language=options.language, title=title):
-        print(path)
+    files = make_report(
+        options.data,
+        profile=options.profile,
+        language=options.language,
+        settings=dict(options.set),
+        title=dict(options.title),
+        run_root=options.runs,
+        out=options.out,
+    )
+    print(*files, sep="\n")
 
 
 def _notebook_of(model: str, parameters: dict[str, execute.Parameters]) -> str:

@@ -130,6 +130,23 @@ def layer_outputs(model: keras.Model, layer: str, image: Images) -> npt.NDArray[
     return np.asarray(np.moveaxis(keras.ops.convert_to_numpy(maps)[0], -1, 0), np.float32)
 
 
+def mean_frequency(images: Images) -> npt.NDArray[np.float64]:
+    """How fine the pattern of each image is: the mean spatial frequency, weighted by power, without the mean grey.
+
+    Args:
+        images: Array of shape (n, h, w, c).
+
+    Returns:
+        Cycles per image, float64 (n,); 0 for an image without a pattern.
+    """
+    height, width = images.shape[1:3]
+    power = np.square(np.abs(np.fft.fft2(images.mean(axis=-1))))
+    power[:, 0, 0] = 0
+    cycles = np.hypot(np.fft.fftfreq(height)[:, np.newaxis] * height, np.fft.fftfreq(width) * width)
+    total = power.sum(axis=(1, 2))
+    return np.asarray((power * cycles).sum(axis=(1, 2)) / np.where(total > 0, total, 1))
+
+
 def displayable(images: Images) -> npt.NDArray[np.uint8]:
     """Images of any range as pictures: each centred on mid-grey, 2.5 standard deviations to black and white.
 

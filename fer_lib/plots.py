@@ -195,9 +195,28 @@ def confusion_matrix(
         language: Of the labels.
         ax: Where to draw; a new figure if None.
     """
-    word, names = words(language), EMOTION_NAMES[language]
     totals = matrix.sum(axis={"true": 1, "predicted": 0}[normalise], keepdims=True)
     shares = matrix / np.maximum(totals, 1)
+    title = words(language)[f"share_of_{normalise}"]
+    return _emotion_matrix(shares, matrix, title=title, language=language, ax=ax)
+
+
+def probability_matrix(probabilities: Array, *, language: str = "en", ax: Axes | None = None) -> Figure:
+    """The mean probability of each emotion, in two decimals.
+
+    Args:
+        probabilities: Array of shape (7, 7); rows are the true emotions, columns what the model says.
+        language: Of the labels.
+        ax: Where to draw; a new figure if None.
+    """
+    title = words(language)["mean_probability"]
+    return _emotion_matrix(probabilities, None, title=title, language=language, ax=ax)
+
+
+def _emotion_matrix(
+    shares: Array, counts: Array | None, *, title: str, language: str, ax: Axes | None
+) -> Figure:
+    word, names = words(language), EMOTION_NAMES[language]
     ax = ax or _new_axes(4.8)
     colors = sns.color_palette("mako_r", as_cmap=True)
     sns.heatmap(
@@ -205,13 +224,12 @@ def confusion_matrix(
         xticklabels=names, yticklabels=names, ax=ax,
     )  # fmt: skip
     for (row, column), share in np.ndenumerate(shares):
-        color = _readable_on(colors(share))
-        ax.text(
-            column + 0.5, row + 0.42, f"{share:.2f}", ha="center", va="center", color=color, size=TEXT + 1
-        )
-        count = f"{matrix[row, column]:,}"
-        ax.text(column + 0.5, row + 0.75, count, ha="center", va="center", color=color, size=SMALL - 0.5)
-    ax.set(xlabel=word["predicted_emotion"], ylabel=word["true_emotion"], title=word[f"share_of_{normalise}"])
+        style: dict[str, Any] = {"ha": "center", "va": "center", "color": _readable_on(colors(share))}
+        y = row + (0.5 if counts is None else 0.42)
+        ax.text(column + 0.5, y, f"{share:.2f}", size=TEXT + 1, **style)
+        if counts is not None:
+            ax.text(column + 0.5, row + 0.75, f"{counts[row, column]:,}", size=SMALL - 0.5, **style)
+    ax.set(xlabel=word["predicted_emotion"], ylabel=word["true_emotion"], title=title)
     ax.tick_params(length=0, rotation=0)
     ax.grid(visible=False)
     return _figure(ax)
@@ -274,6 +292,32 @@ def saliency_triptychs(
     figure.colorbar(ScalarMappable(Normalize(0, 1), "magma"), bar, orientation="horizontal")
     bar.set_title(word["heat"], size=SMALL, pad=3)
     bar.tick_params(labelsize=SMALL)
+    return figure
+
+
+def mean_saliency(
+    heat: Array, face: Array, regions: Array, titles: Sequence[str], *, language: str = "en"
+) -> Figure:
+    """The mean heat of each emotion, and last the mean face with the outlines of its regions.
+
+    Args:
+        heat: Heat maps, (n, h, w), all on one scale from 0 to the hottest pixel of all.
+        face: The mean face, (h, w); grey values 0..255.
+        regions: How often each pixel belongs to each region, (r, h, w) in 0..1; drawn where it is half of the most.
+        titles: One for each heat map.
+        language: Of the labels.
+    """
+    columns = math.ceil((len(heat) + 1) / 2)
+    figure, ax, size, corners = _grid(len(heat) + 1, columns, above=SMALL * _LINE + 0.06)
+    pictures = [*(heat / max(heat.max(), np.finfo(float).tiny)), face]
+    captions = [*titles, words(language)["mean_face"]]
+    for image, caption, (x, y) in zip(pictures, captions, corners, strict=True):
+        _place(ax, image, x, y, size, heat=image is not face)
+        _write(ax, caption, x + size / 2, y - 0.03, va="bottom")
+    x, y = corners[-1]
+    steps = (np.arange(face.shape[0]) + 0.5) * size / face.shape[0]
+    for region, color in zip(regions, _colors(len(regions)), strict=True):
+        ax.contour(x + steps, y + steps, region, levels=[region.max() / 2], colors=color, linewidths=1.2)
     return figure
 
 

@@ -10,11 +10,21 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from fer_lib.emotions import FACE_SIZE
 from fer_lib.errors import InputError
+from fer_lib.faces import REGIONS
 from fer_lib.gradients import Images, input_gradients
 
 Heat = npt.NDArray[np.float32]
 """Heat maps, (n, h, w), never negative."""
+
+MEAN_FACE_BOXES: Mapping[str, tuple[tuple[int, int, int, int], ...]] = {
+    "brows": ((11, 15, 8, 21), (11, 15, 27, 40)),
+    "eyes": ((15, 21, 9, 21), (15, 21, 27, 39)),
+    "nose": ((21, 33, 19, 29),),
+    "mouth": ((34, 43, 14, 34),),
+}
+"""Boxes (top, bottom, left, right) read off the mean of FER2013's 28,709 training faces."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,7 @@ def saliency_maps(
     *,
     method: str = "gradient",
     normalise: bool = False,
+    seed: int = 0,
     batch_size: int = 64,
     **options: Any,
 ) -> Heat:
@@ -49,6 +60,7 @@ def saliency_maps(
         labels: Class that each image's map is about, int array of shape (n,); None for the predicted class.
         method: A key of `METHODS`.
         normalise: Whether to divide each map by its maximum, for pictures; a map of zeros stays zero.
+        seed: Decides what a method draws at random.
         batch_size: Most images in memory at once.
         **options: Settings of the method: see its function.
 
@@ -64,14 +76,19 @@ def saliency_maps(
     images = np.asarray(images, np.float32)
     if labels is None:
         labels = model.predict(images, batch_size=batch_size, verbose=0).argmax(axis=-1)
-    heat = METHODS[method](model, images, labels, batch_size=batch_size, **options)
+    heat = METHODS[method](model, images, labels, seed=seed, batch_size=batch_size, **options)
     return normalised(heat) if normalise else heat
 
 
 def gradient(
-    model: keras.Model, images: Images, labels: npt.NDArray[np.int64], *, batch_size: int = 64
+    model: keras.Model,
+    images: Images,
+    labels: npt.NDArray[np.int64],
+    *,
+    seed: int = 0,
+    batch_size: int = 64,
 ) -> Heat:
-    """The size of the score's gradient, the largest over the channels of a pixel.
+    """The size of the score's gradient, the largest over the channels of a pixel. Nothing in it is random.
 
     Simonyan, Vedaldi and Zisserman, "Deep Inside Convolutional Networks: Visualising Image Classification
     Models and Saliency Maps" (2013).
@@ -151,6 +168,21 @@ def mask_low_heat(
     mean = images.mean(axis=(1, 2), keepdims=True)
     shown = kept.reshape(kept.shape + (1,) * (images.ndim - kept.ndim))
     return np.where(shown, images, mean.astype(images.dtype)), kept
+
+
+def mean_face_regions(count: int) -> npt.NDArray[np.bool_]:
+    """Where brows, eyes, nose and mouth stand on the mean face of FER2013, for faces without masks of their own.
+
+    FER2013's faces are centred, so fixed boxes hold most features of most faces; turned or tilted heads miss them.
+
+    Returns:
+        The same masks for each of `count` faces, bool (count, 4, 48, 48), in the order of `faces.REGIONS`.
+    """
+    masks = np.zeros((len(REGIONS), FACE_SIZE, FACE_SIZE), bool)
+    for mask, boxes in zip(masks, (MEAN_FACE_BOXES[name] for name in REGIONS), strict=True):
+        for top, bottom, left, right in boxes:
+            mask[top:bottom, left:right] = True
+    return np.broadcast_to(masks, (count, *masks.shape))
 
 
 def region_share(heat: Heat, regions: npt.NDArray[np.bool_]) -> RegionShares:

@@ -8,7 +8,14 @@ import pytest
 from keras import layers
 
 from fer_lib.errors import InputError
-from fer_lib.filters import convolution_layers, displayable, gradient_ascent, layer_outputs, white_noise
+from fer_lib.filters import (
+    convolution_layers,
+    displayable,
+    gradient_ascent,
+    layer_outputs,
+    mean_frequency,
+    white_noise,
+)
 
 SHAPE = (12, 12, 1)
 
@@ -30,6 +37,12 @@ def dense():
     """Units whose activation is a weighted sum of the pixels."""
     keras.utils.set_random_seed(0)
     return keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(4, name="units")])
+
+
+def test_mean_frequency_of_a_sine_is_its_cycles_and_of_a_flat_image_nothing():
+    sine = 100 + 50 * np.sin(2 * np.pi * 5 * np.arange(48) / 48)
+    images = np.stack([np.tile(sine, (48, 1)), np.tile(sine, (48, 1)).T, np.full((48, 48), 9.0)])
+    np.testing.assert_allclose(mean_frequency(images[..., np.newaxis]), [5, 5, 0], atol=1e-9)
 
 
 def test_all_filters_of_a_layer_are_excited_more_than_by_the_noise(model):

@@ -1,4 +1,7 @@
+import base64
+import functools
 import io
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from pypdf import PdfReader
 
 from fer_lib.errors import InputError
+from fer_lib.publish.document import Report, assemble
 from fer_lib.publish.prose import Answer, check_texts, report_folder
 from fer_lib.publish.render import Title, read_title, render
 
@@ -33,6 +37,7 @@ HOSTILE = [
     "- item",
     "{{ resources }} {% raw %}",
 ]
+ALL = " ".join(HOSTILE)
 WORDS = {
     "q1.md": """
 ## title
@@ -145,11 +150,15 @@ class Project:
         nbformat.write(new_notebook(cells=cells), path)
         return path
 
+    def assemble(self, *notebooks: Path) -> Report:
+        return assemble(notebooks, self.texts, "zh-TW", TITLE)
+
     def render(self, *notebooks: Path, title: Title = TITLE) -> tuple[BeautifulSoup, PdfReader]:
         page, paper = render(notebooks, self.root / "out", language="zh-TW", title=title, texts=self.texts)
         return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser"), PdfReader(paper)
 
 
+@functools.cache
 def printed(paper: PdfReader) -> str:
     """The text of a PDF without blanks, which its line breaks would otherwise scatter."""
     return re.sub(r"\s", "", "".join(page.extract_text() for page in paper.pages))
@@ -204,8 +213,6 @@ def test_the_page_embeds_a_font_with_all_its_chinese(page: BeautifulSoup) -> Non
     assert page.style is not None
     data = re.search(r"woff2;base64,([^)]+)", page.style.get_text())
     assert data is not None
-    import base64
-
     embedded = TTFont(io.BytesIO(base64.b64decode(data[1]))).getBestCmap()
     assert page.body is not None
     assert {c for c in page.body.get_text() if "\u3000" < c < "\uffff"} <= {chr(code) for code in embedded}
@@ -220,7 +227,7 @@ def test_headings_go_down_one_level_at_a_time(page: BeautifulSoup) -> None:
     levels = [int(h.name[1]) for h in page.find_all(re.compile("^h[1-6]$"))]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
 
 
 def test_the_contents_lead_to_every_answer(page: BeautifulSoup) -> None:
@@ -239,12 +246,12 @@ def test_each_question_is_quoted_with_its_collaborators(page: BeautifulSoup) -> 
 
 def test_figures_and_tables_are_numbered_through_the_report(page: BeautifulSoup) -> None:
     captions = [c.get_text() for c in page.find_all(["figcaption", "caption"])]
-    assert captions == ["圖 1 模型的訓練過程，共 3 個 epoch", "表 1 各層的參數", "圖 2 DNN 的訓練過程"]
+    assert captions == ["圖 1 模型的訓練過程，共 3 個 epoch", "表 1 各層的參數", "圖 2 DNN 的訓練過程"]
 
 
 def test_a_link_to_a_figure_or_table_shows_its_number(page: BeautifulSoup) -> None:
     links = page.select("main p a")
-    assert [a.get_text() for a in links] == ["圖 1", "表 1", "圖 2"]
+    assert [a.get_text() for a in links] == ["圖 1", "表 1", "圖 2"]
     assert [page.find(id=a["href"][1:]).name for a in links] == ["figure", "table", "figure"]
 
 
@@ -329,58 +336,114 @@ def test_a_plot_stays_a_drawing_on_paper(paper: PdfReader) -> None:
     assert sum(len(page.images) for page in paper.pages) <= 2
 
 
-# Other reports
+def descriptions(paper: PdfReader) -> list[str]:
+    """The alternative texts in a PDF."""
+    objects = [paper.get_object(number) for number in range(1, paper.trailer["/Size"])]
+    return [str(thing["/Alt"]) for thing in objects if isinstance(thing, dict) and "/Alt" in thing]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_name_appears_as_it_is(project: Project, name: str) -> None:
-    notebook = project.notebook("q1", lambda answer: first(answer, name))
-    title = Title(name, name, name, {"q1": name})
-    page, paper = project.render(notebook, title=title)
-    assert not page.find_all("script")
-    assert [dd.get_text() for dd in page.select(".masthead dd")] == [name] * 3
-    training = page.select_one("section.chapter > p")
-    assert training is not None
-    assert f"名稱是{name}（{name}）" in training.get_text()
-    assert page.img is not None
-    assert page.img["alt"] == f"{name}的折線圖"
+def test_every_picture_has_a_description_on_paper(paper: PdfReader) -> None:
+    assert sorted(descriptions(paper)) == ["DNN 的折線圖", "模型的折線圖"]
+
+
+# Names that look like markup
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[BeautifulSoup, PdfReader]:
+    """A report in which every name looks like markup of some kind."""
+    project = Project(tmp_path_factory.mktemp("hostile"))
+    names = "\n".join(
+        f"- 名稱{{names[{i}]}}和`{{names[{i}]}}`和[{{names[{i}]}}](#curves)。" for i in range(len(HOSTILE))
+    )
+    project.write(
+        "q2.md",
+        f"{WORDS['q2.md']}\n## names\n{names}\n"
+        "\n## table\n{name}的表\n\n## plot\n{name}的圖\n\n## plot.alt\n{name}\n",
+    )
+
+    def show(answer: Answer) -> None:
+        answer.text("names", names=HOSTILE)
+        answer.table(pd.DataFrame({ALL: HOSTILE}), "table", name=ALL)
+        answer.figure(figure(), "plot", name=ALL)
+        answer.facts(accuracy=0.42)
+
+    return project.render(project.notebook("q2", show), title=Title(ALL, ALL, ALL, {"q2": ALL}))
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_a_name_in_a_text_appears_as_it_is(hostile: tuple[BeautifulSoup, PdfReader], number: int) -> None:
+    page, paper = hostile
+    name = HOSTILE[number]
+    item = page.select("section.chapter > ul > li")[number]
+    assert item.get_text() == f"名稱{name}和{name}和{name}。"
     bare = re.sub(r"\s", "", name)
-    text = printed(paper)
-    assert f"名稱是{bare}（{bare}）" in text
-    assert f"{bare}的訓練過程" in text
-    assert f"合作者{bare}" in text
-    assert f"學號{bare}" in text
+    assert f"名稱{bare}和{bare}和{bare}。" in printed(paper)
+
+
+def test_a_name_in_the_title_appears_as_it_is(hostile: tuple[BeautifulSoup, PdfReader]) -> None:
+    page, paper = hostile
+    assert [dd.get_text() for dd in page.select(".masthead dd")] == [ALL] * 3
     assert paper.metadata is not None
-    assert paper.metadata.author == name
+    assert paper.metadata.author == ALL
+    assert all(re.sub(r"\s", "", name) in printed(paper) for name in HOSTILE)
+
+
+def test_a_name_in_a_caption_or_a_cell_or_beside_a_question_appears_as_it_is(
+    hostile: tuple[BeautifulSoup, PdfReader],
+) -> None:
+    page, paper = hostile
+    bare = re.sub(r"\s", "", ALL)
+    cells = [cell.get_text() for cell in page.select("caption, thead th, tbody th, .with, figcaption")]
+    assert cells == [f"合作者 {ALL}", f"表 1 {ALL}的表", ALL, *HOSTILE, f"圖 1 {ALL}的圖"]
+    assert f"合作者{bare}" in printed(paper)
+    assert f"表1{bare}的表" in printed(paper)
+
+
+def test_a_name_in_a_description_appears_as_it_is(hostile: tuple[BeautifulSoup, PdfReader]) -> None:
+    page, paper = hostile
+    assert page.img is not None
+    assert page.img["alt"] == ALL
+    assert descriptions(paper) == [ALL]
+
+
+def test_no_name_becomes_an_element(hostile: tuple[BeautifulSoup, PdfReader]) -> None:
+    page, _ = hostile
+    assert page.find_all(["script", "label", "em"]) == []
+    assert page.select("main section.chapter a") == []
+
+
+# Other reports
 
 
 def test_changed_prose_is_set_with_the_facts_of_the_old_run(project: Project) -> None:
     notebook = project.notebook("q1", first)
     project.write("q1.md", WORDS["q1.md"].replace("訓練 {epochs} 個 epoch", "一共 {epochs:03d} 回"))
-    page, paper = project.render(notebook)
-    assert "一共 003 回" in page.get_text()
-    assert "一共003回" in printed(paper)
+    [chapter] = project.assemble(notebook).chapters
+    assert "一共 003 回" in chapter.blocks[0].html
 
 
 def test_prose_that_asks_for_what_the_run_did_not_note_is_an_input_error(project: Project) -> None:
     notebook = project.notebook("q1", first)
     project.write("q1.md", WORDS["q1.md"].replace("{epochs} 個 epoch，名稱", "{epoch} 個 epoch，名稱"))
-    with pytest.raises(
-        InputError, match=r"q1\.md, line 9: nothing is known of \{epoch\}; did you mean 'epochs'"
-    ):
-        project.render(notebook)
+    with pytest.raises(InputError, match=r"q1\.md, line 9: nothing is known of \{epoch\}"):
+        project.assemble(notebook)
 
 
 def test_photographs_need_no_notice(project: Project) -> None:
-    page, _ = project.render(project.notebook("q1", first))
-    assert page.select(".notice") == []
-    assert "照片，5,000 張" in page.get_text()
+    report = project.assemble(project.notebook("q1", first))
+    assert report.notice == ""
+    assert report.provenance == ["資料：照片，5,000 張"]
 
 
 def test_lines_about_other_questions_are_left_out(project: Project) -> None:
-    page, _ = project.render(project.notebook("q1", first))
-    assert [li.get_text() for li in page.select(".summary li")] == ["驗證準確率 63.9%"]
-    assert "第二題的圖" in page.get_text()
+    report = project.assemble(project.notebook("q1", first))
+    assert report.summary == {"q1": "驗證準確率 63.9%"}
+
+
+def test_a_link_to_what_the_report_does_not_hold_stays_words(project: Project) -> None:
+    [chapter] = project.assemble(project.notebook("q1", first)).chapters
+    assert "與第二題的圖。" in chapter.blocks[0].html
 
 
 def test_a_part_shown_twice_is_numbered_twice(project: Project) -> None:
@@ -388,18 +451,21 @@ def test_a_part_shown_twice_is_numbered_twice(project: Project) -> None:
         second(answer)
         second(answer)
 
-    page, _ = project.render(project.notebook("q2", twice))
-    assert [f["id"] for f in page.find_all("figure")] == ["q2-curves", "q2-curves-2"]
-    assert [b.get_text() for b in page.select("figcaption b")] == ["圖 1", "圖 2"]
+    [chapter] = project.assemble(project.notebook("q2", twice)).chapters
+    assert [(b.identifier, b.label) for b in chapter.blocks] == [
+        ("q2-curves", "圖 1"),
+        ("q2-curves-2", "圖 2"),
+    ]
 
 
 def test_a_character_without_a_glyph_is_named_and_the_old_report_stays(project: Project) -> None:
-    notebook = project.notebook("q1", first)
-    project.render(notebook)
-    before = {path: path.read_bytes() for path in (project.root / "out").iterdir()}
+    notebook = project.notebook("q2", second)
+    old = project.root / "out" / "hw3-report.html"
+    old.parent.mkdir()
+    old.write_text("old")
     with pytest.raises(InputError, match=r"no glyph for 😀 \(U\+1F600 GRINNING FACE\)"):
         project.render(notebook, title=Title("B0", "EE", "😀"))
-    assert {path: path.read_bytes() for path in (project.root / "out").iterdir()} == before
+    assert [path.read_text() for path in old.parent.iterdir()] == ["old"]
 
 
 def test_a_notebook_in_another_language_is_an_input_error(project: Project) -> None:

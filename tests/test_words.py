@@ -28,7 +28,7 @@ def test_a_word_has_the_same_places_for_numbers_in_all_languages():
 
 def test_the_terms_are_those_of_taiwan():
     word = words("zh-TW")
-    assert (word["accuracy"], word["validation"], word["saliency"]) == ("準確率", "驗證", "顯著圖")
+    assert (word["accuracy"], word["validation"], word["confusion_matrix"]) == ("準確率", "驗證", "混淆矩陣")
 
 
 def test_every_region_of_a_drawn_face_has_a_word():

@@ -292,7 +292,7 @@ def _number(answers: Sequence[_Answer], labels: Mapping[str, str]) -> list[list[
         again = seen[block.identifier]
         return replace(
             block,
-            label=f"{labels[block.kind]} {seen[block.kind]}",
+            label=f"{labels[block.kind]}\N{NO-BREAK SPACE}{seen[block.kind]}",
             identifier=block.identifier if again == 1 else f"{block.identifier}-{again}",
         )
 

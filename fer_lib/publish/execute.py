@@ -101,7 +101,7 @@ def execute(name: str, parameters: Parameters, out: Path, *, data_fingerprint: s
     """
     target, running, failed = (out / f"{name}{suffix}.ipynb" for suffix in ("", ".running", ".failed"))
     key = _key(name, parameters, data_fingerprint)
-    if target.is_file() and _read(target)["metadata"].get("fer_lib", {}).get("key") == key:
+    if _is_fresh(target, key, Path(str(parameters["RUN_ROOT"]))):
         return target, False
 
     import papermill
@@ -119,6 +119,7 @@ def execute(name: str, parameters: Parameters, out: Path, *, data_fingerprint: s
             progress_bar=False,
             start_timeout=START_TIMEOUT,
             stderr_file=sys.stderr,
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )
     except PapermillExecutionError as error:
         if error.ename == "InputError":
@@ -146,6 +147,14 @@ def facts(notebook: Path) -> dict[str, Any]:
         for output in cell.get("outputs", []):
             stated.update(output.get("metadata", {}).get("fer_lib", {}).get("facts", {}))
     return stated
+
+
+def _is_fresh(executed: Path, key: str, run_root: Path) -> bool:
+    """Whether an executed notebook came from the same inputs, and the run that it names is still there."""
+    if not executed.is_file() or _read(executed)["metadata"].get("fer_lib", {}).get("key") != key:
+        return False
+    run = facts(executed).get("run")
+    return run is None or (run_root / run["id"] / "run.json").is_file()
 
 
 def _key(name: str, parameters: Parameters, data_fingerprint: str) -> str:
