@@ -59,6 +59,7 @@ def train(options: argparse.Namespace) -> None:
     parameters = execute.resolve(options.profile, _upper_settings(options.set))
     name = _notebook_of(options.model, parameters)
 
+    _import_keras()
     from fer_lib import data, runs
     from fer_lib.models import ModelSpec, build, dnn_width
     from fer_lib.training import Recipe
@@ -85,7 +86,7 @@ def predict(options: argparse.Namespace) -> None:
     from fer_lib import data
 
     faces = data.load_unlabelled(options.data)
-
+    _import_keras()
     import keras
 
     from fer_lib import runs
@@ -116,6 +117,18 @@ def report(options: argparse.Namespace) -> None:
         out=options.out,
     )
     print(*files, sep="\n")
+
+
+def _import_keras() -> None:
+    """Import Keras without what TensorFlow's C++ side has to say to standard error while it starts."""
+    standard_error = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:  # noqa: PTH123 (a descriptor is wanted)
+            os.dup2(nothing.fileno(), 2)
+        import keras  # noqa: F401
+    finally:
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
 
 
 def _notebook_of(model: str, parameters: dict[str, execute.Parameters]) -> str:

@@ -1,4 +1,4 @@
-"""Arrays to figures, `WIDTH` wide: a block of text on A4, or the column of a web page.
+"""Arrays to figures, at most `WIDTH` wide: a block of text on A4, or the column of a web page.
 
 Functions give a `Figure` that pyplot does not know of: a notebook shows it where it is the value of a cell
 (after `%matplotlib inline`), nothing shows or saves it by itself, and it is gone when nobody holds it.
@@ -378,7 +378,7 @@ def _grid(
     """A canvas with room for square pictures in rows: their size and top left corners in inches."""
     pitch = (WIDTH + 0.04) / columns
     height = above + pitch + below
-    figure, ax = _canvas(math.ceil(count / columns) * height)
+    figure, ax = _canvas(math.ceil(count / columns) * height, min(count, columns) * pitch - 0.04)
     corners = [(i % columns * pitch, i // columns * height + above) for i in range(count)]
     return figure, ax, pitch - 0.04, corners
 
@@ -390,11 +390,11 @@ def _relative(heat: Array) -> Array:
     return np.asarray(np.clip(heat / np.where(top > 0, top, 1), 0, 1))
 
 
-def _canvas(height: float) -> tuple[Figure, Axes]:
+def _canvas(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
     """A figure that is one axes, in inches from its top left corner, so that nothing needs laying out."""
-    figure = Figure(figsize=(WIDTH, height))
+    figure = Figure(figsize=(width, height))
     ax = figure.add_axes((0, 0, 1, 1))
-    ax.set(xlim=(0, WIDTH), ylim=(height, 0))
+    ax.set(xlim=(0, width), ylim=(height, 0))
     ax.set_axis_off()
     return figure, ax
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from face_files import course_text
 
 from fer_lib.faces import Faces, FaceSplits
 
@@ -43,3 +44,9 @@ def splits() -> FaceSplits:
 def fer_lib_command() -> list[str]:
     """The command line as a user starts it."""
     return [sys.executable, "-m", "fer_lib.cli"]
+
+
+def write_course_files(folder: Path, train: Faces, test: Faces) -> None:
+    """The course's train.csv and test.csv."""
+    (folder / "train.csv").write_text(course_text(train))
+    (folder / "test.csv").write_text(course_text(Faces(test.pixels, None, test.ids)))

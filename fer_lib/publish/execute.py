@@ -7,8 +7,8 @@ import difflib
 import hashlib
 import json
 import os
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ("q1_cnn", "q2_dnn", "q3_confusion", "q4_saliency", "q5_filters")
 START_TIMEOUT = 180
 """Seconds that a kernel may take to start on a busy laptop."""
+
+_START_UP_TALK = ("WARNING: All log messages before absl", "I0000 00:00:")
 
 Scalar = str | int | float | bool
 Parameters = dict[str, Scalar]
@@ -67,7 +69,7 @@ def resolve(profile: str, settings: Mapping[str, str] | None = None) -> dict[str
         raise InputError(f"There is no profile {profile!r}; the profiles are {', '.join(profile_names())}.")
     path = ROOT / "notebooks" / "profiles" / f"{profile}.yaml"
     resolved = {name: defaults(name) for name in NOTEBOOKS}
-    for name, values in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items():
+    for name, values in _read_profile(path).items():
         _known(name, NOTEBOOKS, f"notebook in {path.name}")
         for key, value in values.items():
             _known(key, resolved[name], f"parameter of {name} in {path.name}")
@@ -110,24 +112,24 @@ def execute(name: str, parameters: Parameters, out: Path, *, data_fingerprint: s
     out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        notebook = papermill.execute_notebook(
-            source_notebook(name),
-            running,
-            parameters,
-            kernel_name="python3",
-            cwd=str(source_notebook(name).parent),
-            progress_bar=False,
-            start_timeout=START_TIMEOUT,
-            stderr_file=sys.stderr,
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
-        )
+        with _quiet_kernel() as terminal:
+            notebook = papermill.execute_notebook(
+                source_notebook(name),
+                running,
+                parameters,
+                kernel_name="python3",
+                cwd=str(source_notebook(name).parent),
+                progress_bar=False,
+                start_timeout=START_TIMEOUT,
+                stderr_file=terminal,
+            )
     except PapermillExecutionError as error:
         if error.ename == "InputError":
             running.unlink()
             raise InputError(error.evalue) from None
         running.replace(failed)
         raise CellError(
-            f"{name}.ipynb, cell {error.cell_index}: {error.ename}: {error.evalue}\n"
+            f"{name}.ipynb, cell In [{error.exec_count}]: {error.ename}: {error.evalue}\n"
             f"The executed notebook with the traceback: {failed}"
         ) from None
     except BaseException:
@@ -138,6 +140,32 @@ def execute(name: str, parameters: Parameters, out: Path, *, data_fingerprint: s
     running.replace(target)
     failed.unlink(missing_ok=True)
     return target, True
+
+
+class _Terminal:
+    """Standard error of a notebook's cells, progress bars above all, without TensorFlow's start-up talk."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.stream = os.fdopen(descriptor, "w", closefd=False)
+
+    def write(self, text: str) -> None:
+        self.stream.write("".join(x for x in text.splitlines(True) if not x.startswith(_START_UP_TALK)))
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
+@contextmanager
+def _quiet_kernel() -> Iterator[_Terminal]:
+    """Leave what a kernel's process itself says unheard; give a stream for what its cells say."""
+    terminal = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:  # noqa: PTH123 (a descriptor is wanted)
+            os.dup2(nothing.fileno(), 2)
+        yield _Terminal(terminal)
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def facts(notebook: Path) -> dict[str, Any]:
@@ -192,6 +220,16 @@ def _imported(code: str) -> Iterable[Path]:
             if name.split(".")[0] == "fer_lib":
                 stem = ROOT.joinpath(*name.split("."))
                 yield from (p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file())
+
+
+def _read_profile(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(content, dict) or not all(isinstance(values, dict) for values in content.values()):
+        raise InputError(f"{path} must hold parameters by notebook, such as `q1_cnn: {{EPOCHS: 3}}`.")
+    return content
 
 
 def _known(name: str, known: Iterable[str], what: str) -> None:

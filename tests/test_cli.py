@@ -1,0 +1,174 @@
+import csv
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, fer_lib_command, striped_faces, write_course_files
+
+from fer_lib import data, runs
+from fer_lib.models import ModelSpec
+from fer_lib.training import Recipe
+
+
+def fer_lib(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [*fer_lib_command(), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """A folder with the course's train.csv and test.csv, and its faces."""
+    folder = tmp_path_factory.mktemp("course")
+    write_course_files(folder, striped_faces(140), striped_faces(35, seed=5))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(course):
+    """A folder of runs with one run in it, trained by the command line."""
+    root = course / "runs"
+    settings = [f"--set={text}" for text in ("epochs=1", "WIDTH=0.05", "batch_size=64")]
+    done = fer_lib("train", "--model", "cnn", "--data", course, "--runs", root, *settings)
+    assert done.returncode == 0, done.stderr
+    return root, done
+
+
+def test_train_prints_the_run_and_its_accuracies(trained):
+    root, done = trained
+    [folder] = root.glob("cnn-*")
+    assert done.stdout.splitlines()[0] == str(folder)
+    assert "validation" in done.stdout
+    assert runs.find(root, folder.name).record["recipe"]["epochs"] == 1
+
+
+def test_predict_answers_every_face_of_the_test_file(trained, course, tmp_path):
+    root, _ = trained
+    done = fer_lib("predict", "--data", course / "test.csv", "--out", tmp_path / "answer.csv", "--runs", root)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "answer.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == [str(i) for i in range(35)]
+    assert {row["label"] for row in rows} <= set("0123456")
+    [run] = root.glob("cnn-*")
+    assert run.name in done.stderr
+
+
+def test_predict_takes_a_model_file(trained, course, tmp_path):
+    root, _ = trained
+    [model] = root.glob("cnn-*/model.keras")
+    done = fer_lib("predict", "--data", course / "test.csv", "--out", tmp_path / "a.csv", "--run", model)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.csv").read_text().startswith("id,label\n")
+
+
+def test_data_check_says_what_the_folder_is(course):
+    done = fer_lib("data", "check", course)
+    assert done.returncode == 0, done.stderr
+    assert "140" in done.stdout and "35" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["data", "check", "missing.csv"], "missing.csv"),
+        (["train", "--model", "vgg", "--data", "missing.csv"], "trains no 'vgg'; it trains cnn, dnn"),
+        (["train", "--model", "cnn", "--data", "missing.csv"], "missing.csv"),
+        (["train", "--model", "cnn", "--profile", "huge"], "no profile 'huge'; the profiles are compact"),
+        (["train", "--model", "cnn", "--set", "epochs=abc"], "EPOCHS must be a whole number, but was 'abc'"),
+        (["report", "--set", "EPOHCS=3"], "Unknown parameter: EPOHCS; did you mean EPOCHS?"),
+        (["report", "--set", "EPOCHS=abc"], "EPOCHS must be a whole number, but was 'abc'"),
+        (["report", "--data", "missing.csv"], "missing.csv"),
+        (["report", "--title", "nmae=x"], "nmae"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_2(arguments, sentence, tmp_path):
+    out = ["--out", tmp_path / "build"] if arguments[0] == "report" else []
+    done = fer_lib(*arguments, *out, cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip().count("\n") == 0
+    assert not (tmp_path / "build").exists()
+
+
+def test_predict_with_an_unknown_run_names_the_folder(course, tmp_path):
+    arguments = [
+        "--data",
+        course / "test.csv",
+        "--out",
+        tmp_path / "a.csv",
+        "--run",
+        "cnn-0",
+        "--runs",
+        tmp_path,
+    ]
+    done = fer_lib("predict", *arguments)
+    assert done.returncode == 2
+    assert "no complete run 'cnn-0'" in done.stderr
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_file_that_is_no_model_is_refused(course, tmp_path):
+    (tmp_path / "broken.keras").write_text("not a model")
+    arguments = [
+        "--data",
+        course / "test.csv",
+        "--out",
+        tmp_path / "a.csv",
+        "--run",
+        tmp_path / "broken.keras",
+    ]
+    done = fer_lib("predict", *arguments)
+    assert done.returncode == 2
+    assert "broken.keras cannot be read as a Keras model" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_interrupted_training_says_how_to_go_on_and_goes_on(course, tmp_path):
+    settings = [f"--set={text}" for text in ("EPOCHS=40", "WIDTH=0.05", "BATCH_SIZE=8")]
+    command = [*fer_lib_command(), "train", "--model", "cnn", "--data", str(course), "--runs", str(tmp_path)]
+    process = subprocess.Popen([*command, *settings], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("*/checkpoint-*.keras")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "the same command goes on from the last whole epoch" in errors
+    assert "Traceback" not in errors
+    [checkpoint] = tmp_path.glob("*/checkpoint-*.keras")
+    assert not runs.is_complete(checkpoint.parent)
+    behind = int(checkpoint.stem.removeprefix("checkpoint-"))
+
+    again = subprocess.run([*command, *settings], capture_output=True, text=True, cwd=ROOT, timeout=240)
+    assert again.returncode == 0, again.stderr
+    run = runs.Run(checkpoint.parent)
+    assert run.history["epoch"].tolist() == list(range(1, 41))
+    assert behind >= 1
+
+
+def test_course_scripts_train_and_answer(course, tmp_path):
+    ready = ROOT / ".venv" / "ready"
+    if not ready.is_file():
+        pytest.skip("the scripts set up .venv, which these tests do not run in")
+    root = tmp_path / "runs"
+    runs.train_or_reuse(
+        data.load(course),
+        ModelSpec("cnn", width=0.05),
+        Recipe(epochs=1, batch_size=64),
+        root=root,
+        progress=False,
+    )
+    [run] = root.glob("cnn-*/model.keras")
+    script = [str(ROOT / "hw3_test.sh"), str(course / "test.csv"), str(tmp_path / "prediction.csv")]
+    done = subprocess.run(
+        script, env={**os.environ, "RUN": str(run)}, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "prediction.csv").read_text().splitlines()) == 36
