@@ -1,0 +1,100 @@
+"""What is written down beside the code agrees with it: locked versions, the conda file, the pages for people."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from fer_lib import bootstrap
+from fer_lib.publish.execute import profile_names
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SUPPORTED = SpecifierSet(PROJECT["requires-python"])
+READMES = ("README.md", "README.zh-TW.md")
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def conda_dependencies() -> list[str | dict[str, list[str]]]:
+    return list(yaml.safe_load(read("environment.yml"))["dependencies"])
+
+
+def commands(page: str) -> list[str]:
+    """The lines of all fenced blocks that are to be typed; trees and the like are ```text."""
+    blocks = re.findall(r"^ *```(?!text)\w+\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
+    return [line.strip() for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("written", PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"])
+def test_every_dependency_is_locked_to_a_version_that_it_allows(written):
+    wanted = Requirement(written)
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", read("requirements.txt"), re.MULTILINE))
+    assert pins[canonicalize_name(wanted.name)] in wanted.specifier
+
+
+def test_the_conda_environment_installs_the_lock_and_the_library():
+    [pip] = [entry["pip"] for entry in conda_dependencies() if isinstance(entry, dict)]
+    assert pip == ["-r requirements.txt", "-e ."]
+
+
+def test_the_conda_environment_has_a_python_that_the_project_supports():
+    [python] = [entry for entry in conda_dependencies() if str(entry).startswith("python=")]
+    assert str(python).removeprefix("python=") in SUPPORTED
+
+
+def test_set_up_accepts_the_pythons_that_the_project_supports():
+    accepted = {minor for minor in range(30) if (3, minor) in bootstrap.SUPPORTED}
+    assert accepted == {minor for minor in range(30) if f"3.{minor}" in SUPPORTED}
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_readme_names_every_make_target(name):
+    listed = subprocess.run(
+        ["make", "-s", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    targets = re.findall(r"^  (make [a-z]+) ", listed, re.MULTILINE)
+    assert "make report" in targets
+    assert [target for target in targets if target not in read(name)] == []
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_readme_names_every_profile(name):
+    assert [profile for profile in profile_names() if f"`{profile}`" not in read(name)] == []
+
+
+def test_both_readmes_have_the_same_outline():
+    english, chinese = (re.findall(r"^(#+) ", read(name), re.MULTILINE) for name in READMES)
+    assert english == chinese
+
+
+def test_both_readmes_have_the_same_commands():
+    english, chinese = (commands(read(name)) for name in READMES)
+    assert "make report" in english
+    assert english == chinese
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_lead_somewhere(page: Path):
+    targets = re.findall(r"\]\((?!\w+:)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_room_table_has_every_room():
+    library = ROOT / "fer_lib"
+    rooms = {
+        path.relative_to(library).with_suffix("").as_posix()
+        for path in library.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    rows = re.findall(r"^\| (`.*?`) \|", read("CONTRIBUTING.md"), re.MULTILINE)
+    assert {room for row in rows for room in re.findall(r"`(.+?)`", row)} == rooms
