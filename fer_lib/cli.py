@@ -10,16 +10,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
 from fer_lib.publish import execute
-
-MODEL_NOTEBOOKS = ("q1_cnn", "q2_dnn")
-"""The notebooks whose parameters say how a model is trained."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,26 +53,22 @@ def check_data(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train one model, or find it trained."""
-    parameters = execute.resolve(options.profile, _upper_settings(options.set))
-    name = _notebook_of(options.model, parameters)
-
+    parameters = execute.resolve(options.profile, {_as_parameter(name): text for name, text in options.set})
+    wanted = parameters["q2_dnn" if options.model == "dnn" else "q1_cnn"]
     _import_keras()
     from fer_lib import data, runs
     from fer_lib.models import ModelSpec, build, dnn_width
     from fer_lib.training import Recipe
 
+    recipe = Recipe(**_values(Recipe, wanted))
+    width = float(wanted.pop("WIDTH"))
+    spec = ModelSpec(options.model, width=width or 1.0, **_values(ModelSpec, wanted))
     splits = data.load(options.data)
-    wanted = parameters[name]
-    if not wanted["WIDTH"]:
-        cnn = ModelSpec(**_values(ModelSpec, parameters["q1_cnn"]))
-        wanted["WIDTH"] = dnn_width(build(cnn, splits.train.pixels).count_params())
-    run = runs.train_or_reuse(
-        splits,
-        ModelSpec(**_values(ModelSpec, wanted)),
-        Recipe(**_values(Recipe, wanted)),
-        seed=int(wanted["SEED"]),
-        root=options.runs,
-    )
+    if not width:
+        shape = parameters["q1_cnn"]
+        cnn = build(ModelSpec(str(shape["MODEL"]), **_values(ModelSpec, shape)), splits.train.pixels)
+        spec = replace(spec, width=dnn_width(cnn.count_params()))
+    run = runs.train_or_reuse(splits, spec, recipe, seed=int(wanted["SEED"]), root=options.runs)
     print(f"{run.path}")
     for split, accuracy in run.metrics["accuracy"].items():
         print(f"{split:>12}  {accuracy['value']:.4f}  [{accuracy['low']:.4f}, {accuracy['high']:.4f}]")
@@ -131,22 +124,16 @@ def _import_keras() -> None:
         os.close(standard_error)
 
 
-def _notebook_of(model: str, parameters: dict[str, execute.Parameters]) -> str:
-    for name in MODEL_NOTEBOOKS:
-        if parameters[name]["MODEL"] == model:
-            return name
-    offered = ", ".join(str(parameters[name]["MODEL"]) for name in MODEL_NOTEBOOKS)
-    raise InputError(f"This profile trains no {model!r}; it trains {offered}.")
-
-
 def _values(kind: type[Any], parameters: execute.Parameters) -> dict[str, Any]:
     """The parameters that a dataclass has fields for."""
-    named = {"name": parameters["MODEL"], **{key.lower(): value for key, value in parameters.items()}}
-    return {field.name: named[field.name] for field in fields(kind) if field.name in named}
+    names = [field.name for field in fields(kind) if field.name.upper() in parameters]
+    return {name: parameters[name.upper()] for name in names}
 
 
-def _upper_settings(settings: Sequence[tuple[str, str]]) -> dict[str, str]:
-    return {name.upper(): text for name, text in settings}
+def _as_parameter(name: str) -> str:
+    """`epochs` as `EPOCHS`, `q1_cnn.epochs` as `q1_cnn.EPOCHS`."""
+    notebook, dot, parameter = name.rpartition(".")
+    return f"{notebook}{dot}{parameter.upper()}"
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -156,9 +156,11 @@ def accuracies(run: Run, *, public: float = 0.0, private: float = 0.0) -> pd.Dat
     Raises:
         InputError: A given accuracy is not a share.
     """
-    for name, share in (("PUBLIC_ACCURACY", public), ("PRIVATE_ACCURACY", private)):
+    for name, share in (("public", public), ("private", private)):
         if not 0 <= share <= 1:
-            raise InputError(f"{name} must be a share between 0 and 1 such as 0.6598, but was {share}.")
+            raise InputError(
+                f"The {name} accuracy must be a share between 0 and 1 such as 0.6598, but was {share}."
+            )
     measured = run.metrics["accuracy"]
     rows = [("training", run.metrics["training_accuracy"], None, None, run.record["faces"]["train"])]
     for split, given in (("validation", 0.0), ("public", public), ("private", private)):
@@ -206,23 +208,21 @@ def find(root: Path, run_id: str) -> Run:
 
 
 def newest(root: Path, splits: FaceSplits | None = None) -> Run:
-    """The run that was completed last; given data, the last run of a convolutional network on it.
+    """The run of a convolutional network that was completed last; given data, the last one on these faces.
 
     Raises:
         InputError: There is none.
     """
-    found = [Run(path) for path in root.glob("*") if is_complete(path)]
-    if splits is not None:
-        fingerprint = splits.fingerprint()
-        found = [
-            run
-            for run in found
-            if run.record["data"]["fingerprint"] == fingerprint and run.record["model"]["name"] != "dnn"
-        ]
+    fingerprint = None if splits is None else splits.fingerprint()
+    found = [
+        run
+        for run in (Run(path) for path in root.glob("*") if is_complete(path))
+        if run.record["model"]["name"] != "dnn" and fingerprint in (None, run.record["data"]["fingerprint"])
+    ]
     if not found:
-        what = "complete run" if splits is None else "complete run of a CNN on these faces"
+        where = root if splits is None else f"{root} on these faces"
         raise InputError(
-            f"There is no {what} in {root}; train one with `fer-lib train` or notebooks/q1_cnn.ipynb."
+            f"There is no complete run of a CNN in {where}; train one with `fer-lib train` or notebooks/q1_cnn.ipynb."
         )
     return max(found, key=lambda run: str(run.record["completed"]))
 

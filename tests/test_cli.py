@@ -74,7 +74,7 @@ def test_data_check_says_what_the_folder_is(course):
     ("arguments", "sentence"),
     [
         (["data", "check", "missing.csv"], "missing.csv"),
-        (["train", "--model", "vgg", "--data", "missing.csv"], "trains no 'vgg'; it trains cnn, dnn"),
+        (["train", "--model", "vgg"], "There is no model 'vgg'; the models are cnn, dnn, compact"),
         (["train", "--model", "cnn", "--data", "missing.csv"], "missing.csv"),
         (["train", "--model", "cnn", "--profile", "huge"], "no profile 'huge'; the profiles are compact"),
         (["train", "--model", "cnn", "--set", "epochs=abc"], "EPOCHS must be a whole number, but was 'abc'"),

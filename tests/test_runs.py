@@ -137,7 +137,7 @@ def test_average_stands_in_the_accuracies_only_where_both_tests_are_known(run, r
 
 
 def test_kaggle_accuracy_in_percent_is_refused(run):
-    with pytest.raises(InputError, match="PUBLIC_ACCURACY must be a share"):
+    with pytest.raises(InputError, match="The public accuracy must be a share"):
         runs.accuracies(run, public=65.9)
 
 
