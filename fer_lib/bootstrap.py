@@ -72,14 +72,13 @@ def _install_pip_from_wheel() -> None:
 
 def _install() -> None:
     pip = [_python(), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    uv = [_python(), "-m", "uv", "pip", "install", "--quiet", "--python", _python()]
     requirements = ["-r", ROOT / "requirements.txt"]
-    try:
-        _run(*pip, "install", "uv")
-        install = [_python(), "-m", "uv", "pip", "install", "--quiet", "--python", _python()]
-        _run(*install, *requirements)
-    except subprocess.CalledProcessError:
+    # Behind a proxy only the system knows the certificates.
+    os.environ.setdefault("UV_SYSTEM_CERTS", "true")
+    install = uv if _works(*pip, "install", "uv") and _works(*uv, *requirements) else [*pip, "install"]
+    if install is not uv:
         print("uv is not to be had; pip installs instead, which takes some minutes ...", file=sys.stderr)
-        install = [*pip, "install"]
         _run(*install, *requirements)
     _run(*install, "--no-deps", "--no-build-isolation", "--editable", ROOT)
 
@@ -97,14 +96,18 @@ def _venv_version() -> tuple[int, int] | None:
 
 
 def _has(module: str) -> bool:
-    return subprocess.call([_python(), "-c", f"import {module}"], stderr=subprocess.DEVNULL) == 0
+    return _works(_python(), "-c", f"import {module}")
+
+
+def _works(*command: object) -> bool:
+    return subprocess.call([str(part) for part in command], stderr=subprocess.DEVNULL) == 0
 
 
 def _supported_python() -> str | None:
     for major, minor in reversed(SUPPORTED):
         path = shutil.which(f"python{major}.{minor}")
         # A shim may stand on the path with nothing behind it.
-        if path and subprocess.call([path, "-c", ""], stderr=subprocess.DEVNULL) == 0:
+        if path and _works(path, "-c", ""):
             return path
     return None
 

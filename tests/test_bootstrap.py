@@ -1,0 +1,56 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from fer_lib import bootstrap
+
+
+def set_up(folder: Path, *, path: str, version: tuple[int, int]) -> subprocess.CompletedProcess[str]:
+    """Run the set-up as if this Python had another version, with `path` as the only place for programs."""
+    code = (
+        "import sys, runpy\n"
+        f"sys.version_info = ({version[0]}, {version[1]}, 0)\n"
+        f"runpy.run_path({str(folder / 'bootstrap.py')!r}, run_name='__main__')\n"
+    )
+    return subprocess.run([sys.executable, "-c", code], env={"PATH": path}, capture_output=True, text=True)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The set-up in a project of its own, where it can do no harm."""
+    folder = tmp_path / "fer_lib"
+    folder.mkdir()
+    (folder / "bootstrap.py").write_text((ROOT / "fer_lib" / "bootstrap.py").read_text())
+    return folder
+
+
+@pytest.mark.parametrize("version", [(3, 10), (3, 14)])
+def test_other_python_gets_one_clear_sentence(copy, tmp_path, version):
+    done = set_up(copy, path=str(tmp_path), version=version)
+    assert done.returncode == 2
+    assert done.stderr.startswith("fer-lib: Python 3.11, 3.12 or 3.13 is needed")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_other_python_hands_over_to_one_that_fits(copy, tmp_path):
+    fitting = tmp_path / "bin" / "python3.12"
+    fitting.parent.mkdir()
+    fitting.write_text('#!/bin/sh\nif [ "$1" != -c ]; then echo "handed over: $1"; fi\n')
+    fitting.chmod(0o755)
+    done = set_up(copy, path=f"{fitting.parent}{os.pathsep}/usr/bin:/bin", version=(3, 10))
+    assert done.stdout == f"handed over: {copy / 'bootstrap.py'}\n"
+    assert done.returncode == 0
+
+
+def test_version_of_an_environment_is_read_from_its_settings(tmp_path, monkeypatch):
+    monkeypatch.setattr(bootstrap, "ENVIRONMENT", tmp_path)
+    assert bootstrap._venv_version() is None
+    (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.12.1\n")
+    assert bootstrap._venv_version() == (3, 12)
+    (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\nversion_info = 3.13.0.final.0\n")
+    assert bootstrap._venv_version() == (3, 13)
