@@ -217,7 +217,7 @@ def _emotion_matrix(
     shares: Array, counts: Array | None, *, title: str, language: str, ax: Axes | None
 ) -> Figure:
     word, names = words(language), EMOTION_NAMES[language]
-    ax = ax or _new_axes(4.8)
+    ax = ax or _new_axes(4.2)
     colors = sns.color_palette("mako_r", as_cmap=True)
     sns.heatmap(
         shares, vmin=0, vmax=1, cmap=colors, cbar=False, square=True, linewidths=0.5,
@@ -273,7 +273,7 @@ def saliency_triptychs(
     """
     word = words(language)
     gap, line, rows = 0.25, SMALL * _LINE, math.ceil(len(originals) / across)
-    size = min((WIDTH - (across - 1) * gap) / (3 * across), 1.15)
+    size = min((WIDTH - (across - 1) * gap) / (3 * across), 0.95)
     left = (WIDTH - across * 3 * size - (across - 1) * gap) / 2
     heading, title = line + 0.05, (line + 0.1 if titles else 0.04)
     bottom = heading + rows * (size + title)

@@ -7,7 +7,7 @@ end
 local function figure(element)
   local image = element.content[1].content[1]
   local opening = string.format(
-    "#figure(kind: image, placement: auto, image(%s, alt: %s, width: %s), caption: [",
+    "#figure(kind: image, image(%s, alt: %s, width: %s), caption: [",
     quoted(image.src), quoted(pandoc.utils.stringify(image.caption)), image.attributes.width)
   local blocks = pandoc.Blocks { pandoc.RawBlock("typst", opening) }
   blocks:extend(element.caption.long)
