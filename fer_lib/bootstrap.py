@@ -14,6 +14,7 @@ import tempfile
 import urllib.request
 import venv
 from pathlib import Path
+from urllib.parse import urljoin
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv"
@@ -61,7 +62,8 @@ def _create() -> None:
 
 def _install_pip_from_wheel() -> None:
     with urllib.request.urlopen(PIP_INDEX, timeout=60) as answer:
-        [url] = [file["url"] for file in json.load(answer)["urls"] if file["packagetype"] == "bdist_wheel"]
+        wheels = [file["url"] for file in json.load(answer)["urls"] if file["packagetype"] == "bdist_wheel"]
+        url = urljoin(PIP_INDEX, wheels[0])
     with tempfile.TemporaryDirectory() as folder:
         wheel = Path(folder) / url.rsplit("/", 1)[1]
         with urllib.request.urlopen(url, timeout=60) as answer:

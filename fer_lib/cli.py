@@ -91,7 +91,12 @@ def predict(options: argparse.Namespace) -> None:
             raise InputError(f"{options.run} cannot be read as a Keras model: {error}") from None
     else:
         run = runs.find(options.runs, options.run) if options.run else runs.newest(options.runs)
-        print(f"fer-lib: answers by run {run.id}", file=sys.stderr)
+        share = run.metrics["accuracy"]["validation"]["value"]
+        print(
+            f"fer-lib: answers by run {run.id}, trained on {run.record['data']['source']}, "
+            f"validation accuracy {share:.1%}",
+            file=sys.stderr,
+        )
         model = run.model
     runs.write_answers(options.out, faces, runs.predict(model, faces))
 

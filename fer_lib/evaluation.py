@@ -10,9 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_lib.emotions import EMOTIONS
+from fer_lib.errors import InputError
 
 Z95 = 1.959963984540054
 """The standard normal's 97.5% point: a two-sided 95% interval."""
+
+SIGNIFICANT = 0.05
+"""A difference with a smaller probability under equal models counts as one."""
 
 
 @dataclass(frozen=True)
@@ -128,29 +132,47 @@ def when_wrong(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.in
     }
 
 
-def typical_faces(
-    probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """A face for each class that occurs, by label: the rightly answered one with the median probability.
+def typical_face(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], label: int) -> int:
+    """The position of a face of one class: of those rightly answered, the one with the median probability.
 
     Neither the easiest nor the hardest. Of a class that is never answered rightly, the face to which the model
     gives the class its highest probability.
+
+    Raises:
+        InputError: There is no face of this class.
     """
-    chosen = []
-    for label in np.unique(labels):
-        of_class = np.flatnonzero(labels == label)
-        right = of_class[probabilities[of_class].argmax(axis=1) == label]
-        candidates = right if len(right) else of_class
-        by_probability = candidates[np.argsort(probabilities[candidates, label], kind="stable")]
-        chosen.append(by_probability[len(right) // 2 if len(right) else -1])
-    return np.array(chosen, np.int64)
+    of_class = np.flatnonzero(labels == label)
+    if not len(of_class):
+        present = ", ".join(map(str, np.unique(labels)))
+        raise InputError(f"No validation face has the label {label}; there are faces of {present}.")
+    right = of_class[probabilities[of_class].argmax(axis=1) == label]
+    candidates = right if len(right) else of_class
+    by_probability = candidates[np.argsort(probabilities[candidates, label], kind="stable")]
+    return int(by_probability[len(right) // 2 if len(right) else -1])
 
 
-def compare(first: Accuracy, second: Accuracy) -> str:
-    """Whether the first is "better", "worse" or "similar" (the intervals overlap) against the second."""
-    if first.low > second.high:
-        return "better"
-    return "worse" if first.high < second.low else "similar"
+def mcnemar(right: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """Whether two models that answered the same faces differ: the exact test of McNemar (1947).
+
+    Args:
+        right: Which faces the first model answered rightly, bool (n,).
+        other: The same of the second model.
+
+    Returns:
+        `only_first` and `only_second`, the numbers of faces that one model alone answered rightly, and `p`, the
+        two-sided probability of a split at least as uneven if both models were equally good.
+    """
+    first, second = int(np.sum(right & ~other)), int(np.sum(~right & other))
+    n = first + second
+    tail = sum(math.comb(n, k) for k in range(min(first, second) + 1))
+    return {"only_first": first, "only_second": second, "p": min(1.0, 2 * tail / 2**n)}
+
+
+def compare(first: float, second: float, p: float) -> str:
+    """Whether the first accuracy is "better" or "worse" than the second, or "similar": p is not below 0.05."""
+    if p >= SIGNIFICANT:
+        return "similar"
+    return "better" if first > second else "worse"
 
 
 def overfitting(train: float, validation: float) -> str:

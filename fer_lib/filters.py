@@ -162,8 +162,17 @@ def displayable(images: Images) -> npt.NDArray[np.uint8]:
     return np.asarray(np.clip(MID_GREY + unit * (MID_GREY / 2.5), 0, 255).round(), np.uint8)
 
 
+def filter_count(model: keras.Model, layer: str) -> int:
+    """How many filters (or units) a layer has.
+
+    Raises:
+        InputError: The model has no such layer.
+    """
+    return int(layer_model(model, layer).output_shape[-1])
+
+
 def _filter_numbers(model: keras.Model, layer: str, filters: Sequence[int] | None) -> npt.NDArray[np.int64]:
-    count = layer_model(model, layer).output_shape[-1]
+    count = filter_count(model, layer)
     numbers = np.arange(count) if filters is None else np.asarray(filters, np.int64)
     if not len(numbers) or numbers.min() < 0 or numbers.max() >= count:
         asked = ", ".join(map(str, numbers)) or "none"

@@ -75,15 +75,16 @@ class Run:
         """The trained model, from raw pixels (n, 48, 48, 1) to probabilities (n, 7)."""
         return keras.models.load_model(self.path / "model.keras")
 
-    def facts(self, *, public: float = 0.0, private: float = 0.0) -> dict[str, Any]:
-        """What prose says of a run: plain nested values (`accuracies` explains the arguments)."""
-        table = accuracies(self, public=public, private=private).astype(object).set_index("split")
+    def facts(self, splits: FaceSplits, *, public: float = 0.0, private: float = 0.0) -> dict[str, Any]:
+        """What prose says of a run on these data: plain nested values (`accuracies` explains the arguments)."""
+        table = accuracies(self, splits, public=public, private=private).astype(object).set_index("split")
         history = self.history
         best = history.iloc[int(history["val_accuracy"].argmax())]
         first, last = history.iloc[0].to_dict(), history.iloc[-1].to_dict()
-        names = ("model", "recipe", "faces", "data", "versions", "machine", "seed")
+        names = ("model", "recipe", "faces", "versions", "machine", "seed")
         return {
             "run": {"id": self.id},
+            "data": {**self.record["data"], "source": splits.source, "drawn": splits.drawn},
             **{name: self.record[name] for name in names},
             **{
                 name: self.metrics[name] for name in ("parameters", "multiply_adds", "seconds", "cpu_seconds")
@@ -95,7 +96,7 @@ class Run:
             },
             "first": first,
             "last": last,
-            "gap": last["accuracy"] - last["val_accuracy"],
+            "gap": 100 * (last["accuracy"] - last["val_accuracy"]),
             "best_epoch": int(best["epoch"]),
             "best_val_accuracy": float(best["val_accuracy"]),
         }
@@ -122,15 +123,19 @@ def train_or_reuse(
         root: The folder of all runs.
         progress: Whether to show a progress bar on standard error.
     """
-    train, validation = split_validation(splits.train, fraction=recipe.validation, seed=seed)
-    if 0 < recipe.train_limit < len(train):
-        train = train[np.sort(np.random.default_rng(seed).permutation(len(train))[: recipe.train_limit])]
+    if seed < 0:
+        raise InputError(f"The seed must be at least 0, but was {seed}.")
+    train, validation = _divide(splits, recipe, seed)
     record = {
         "format": FORMAT,
         "model": asdict(spec),
         "recipe": asdict(recipe),
         "data": {"fingerprint": splits.fingerprint(), "source": splits.source, "drawn": splits.drawn},
-        "faces": {"train": len(train), "validation": len(validation)},
+        "faces": {
+            "train": len(train),
+            "validation": len(validation),
+            "available": len(splits.train) - len(validation),
+        },
         "seed": seed,
     }
     untrained = models.build(spec, train.pixels, seed=seed)
@@ -143,13 +148,14 @@ def train_or_reuse(
     return Run(run.path)
 
 
-def accuracies(run: Run, *, public: float = 0.0, private: float = 0.0) -> pd.DataFrame:
+def accuracies(run: Run, splits: FaceSplits, *, public: float = 0.0, private: float = 0.0) -> pd.DataFrame:
     """The accuracies of a run: columns split, accuracy, low, high (95% interval), faces; missing ones are NaN.
 
-    Rows: training, validation, public, private, average (of public and private), those that are known.
+    Rows: training, validation, public, private, test, average (of public and private), those that are known.
 
     Args:
         run: A complete run.
+        splits: The data that the report is about: accuracies on other tests that the run has seen do not count.
         public: The accuracy that Kaggle's public board gave, for data without these labels; 0 = unknown.
         private: The same of the private board.
 
@@ -161,10 +167,11 @@ def accuracies(run: Run, *, public: float = 0.0, private: float = 0.0) -> pd.Dat
             raise InputError(
                 f"The {name} accuracy must be a share between 0 and 1 such as 0.6598, but was {share}."
             )
-    measured = run.metrics["accuracy"]
+    seen, measured = run.record["tests"], run.metrics["accuracy"]
+    known = {name for name, faces in splits.tests.items() if seen.get(name) == faces.fingerprint()}
     rows = [("training", run.metrics["training_accuracy"], None, None, run.record["faces"]["train"])]
-    for split, given in (("validation", 0.0), ("public", public), ("private", private)):
-        if split in measured:
+    for split, given in (("validation", 0.0), ("public", public), ("private", private), ("test", 0.0)):
+        if split in measured and split in known | {"validation"}:
             found = measured[split]
             rows.append((split, found["value"], found["low"], found["high"], found["faces"]))
         elif given:
@@ -194,41 +201,64 @@ def is_complete(path: Path) -> bool:
 
 
 def find(root: Path, run_id: str) -> Run:
-    """The complete run with an id, or the only one whose id begins so.
+    """The complete run with an id, the only one whose id begins so, or the run in a folder.
 
     Raises:
         InputError: There is none, it is not complete, or several ids begin so.
     """
-    found = [path for path in sorted(root.glob(f"{run_id}*")) if is_complete(path)] if run_id else []
-    if len(found) == 1:
-        return Run(found[0])
+    if is_complete(Path(run_id)):
+        return Run(Path(run_id).resolve())
+    found = [path for path in _complete(root) if run_id and path.name.startswith(run_id)]
+    exact = [path for path in found if path.name == run_id]
+    if len(exact or found) == 1:
+        return Run((exact or found)[0])
     if found:
         raise InputError(f"{len(found)} runs in {root} begin with {run_id!r}; give more of the id.")
     raise InputError(f"There is no complete run {run_id!r} in {root}; train one with `fer-lib train`.")
 
 
 def newest(root: Path, splits: FaceSplits | None = None) -> Run:
-    """The run of a convolutional network that was completed last; given data, the last one on these faces.
+    """The run of a convolutional network that was completed last.
+
+    Args:
+        root: The folder of all runs.
+        splits: Only runs on these faces count; None for any, where runs on photographs go before runs on drawings.
 
     Raises:
         InputError: There is none.
     """
-    fingerprint = None if splits is None else splits.fingerprint()
-    found = [
-        run
-        for run in (Run(path) for path in root.glob("*") if is_complete(path))
-        if run.record["model"]["name"] != "dnn" and fingerprint in (None, run.record["data"]["fingerprint"])
-    ]
+    found = [run for run in map(Run, _complete(root)) if run.record["model"]["name"] != "dnn"]
+    if splits is not None:
+        fingerprint = splits.fingerprint()
+        found = [run for run in found if run.record["data"]["fingerprint"] == fingerprint]
     if not found:
         where = root if splits is None else f"{root} on these faces"
         raise InputError(
             f"There is no complete run of a CNN in {where}; train one with `fer-lib train` or notebooks/q1_cnn.ipynb."
         )
-    return max(found, key=lambda run: str(run.record["completed"]))
+    return max(found, key=lambda run: (not run.record["data"]["drawn"], str(run.record["completed"])))
 
 
-def validation_faces(run: Run, splits: FaceSplits) -> Faces:
-    """The faces that a run held out, in the order of `run.probabilities("validation")`.
+def _complete(root: Path) -> list[Path]:
+    return [path for path in sorted(root.iterdir()) if is_complete(path)] if root.is_dir() else []
+
+
+def require_same_validation(run: Run, *, seed: int, validation: float) -> None:
+    """Stop a comparison of two models that were not validated on the same faces.
+
+    Raises:
+        InputError: The run has another seed or another share of validation faces.
+    """
+    its_seed, its_share = run.record["seed"], run.record["recipe"]["validation"]
+    if (seed, validation) != (its_seed, its_share):
+        raise InputError(
+            f"Run {run.id} was validated on other faces (SEED {its_seed}, VALIDATION {its_share}) than this one "
+            f"would be (SEED {seed}, VALIDATION {validation}); give both models the same."
+        )
+
+
+def faces_of(run: Run, splits: FaceSplits) -> tuple[Faces, Faces]:
+    """The faces that a run learned from and those that it held out, `run.probabilities("validation")` in this order.
 
     Raises:
         InputError: The run was trained on other faces than these.
@@ -238,8 +268,14 @@ def validation_faces(run: Run, splits: FaceSplits) -> Faces:
             f"Run {run.id} was trained on other faces ({run.record['data']['source']}) than these "
             f"({splits.source}); name a run on the same data."
         )
-    fraction, seed = run.record["recipe"]["validation"], run.record["seed"]
-    return split_validation(splits.train, fraction=fraction, seed=seed)[1]
+    return _divide(splits, Recipe(**run.record["recipe"]), run.record["seed"])
+
+
+def _divide(splits: FaceSplits, recipe: Recipe, seed: int) -> tuple[Faces, Faces]:
+    train, validation = split_validation(splits.train, fraction=recipe.validation, seed=seed)
+    if 0 < recipe.train_limit < len(train):
+        train = train[np.sort(np.random.default_rng(seed).permutation(len(train))[: recipe.train_limit])]
+    return train, validation
 
 
 def predict(model: keras.Model, faces: Faces) -> npt.NDArray[np.float32]:
@@ -312,6 +348,7 @@ def _train(
             bar.set_description(f"{record['model']['name']}: epoch {epoch.epoch}/{recipe.epochs}")
             bar.set_postfix_str(f"validation {epoch.val_accuracy:.1%}")
 
+    predict(model, validation[:PREDICTION_BATCH])  # compiles, which is not to be timed
     wall, cpu = time.perf_counter(), time.process_time()
     probabilities = predict(model, validation)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

@@ -155,12 +155,13 @@ def mask_low_heat(
         The masked images, dtype and shape of `images`, and what was kept, bool (n, h, w).
 
     Raises:
-        ValueError: `heat` does not fit the images, or `keep` is not above 0 and at most 1.
+        ValueError: `heat` does not fit the images.
+        InputError: `keep` is not above 0 and at most 1.
     """
     if images.shape[:3] != heat.shape:
         raise ValueError(f"heat must be {images.shape[:3]} as the images, but was {heat.shape}")
     if not 0 < keep <= 1:
-        raise ValueError(f"keep must be above 0 and at most 1, but was {keep}")
+        raise InputError(f"The share of pixels to keep must be above 0 and at most 1, but was {keep}.")
     if threshold is None:
         kept = (heat >= np.quantile(heat, 1 - keep, axis=(1, 2), keepdims=True)) & (heat > 0)
     else:

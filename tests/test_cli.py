@@ -5,6 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import ROOT, fer_lib_command, striped_faces, write_course_files
 
@@ -80,6 +81,8 @@ def test_data_check_says_what_the_folder_is(course):
         (["train", "--model", "cnn", "--set", "epochs=abc"], "EPOCHS must be a whole number, but was 'abc'"),
         (["report", "--set", "EPOHCS=3"], "Unknown parameter: EPOHCS; did you mean EPOCHS?"),
         (["report", "--set", "EPOCHS=abc"], "EPOCHS must be a whole number, but was 'abc'"),
+        (["report", "--set", "RUN=cnn-0"], "RUN is no parameter of a report"),
+        (["report", "--set", "q3_confusion.DATA=x.csv"], "give the data as make DATA="),
         (["report", "--data", "missing.csv"], "missing.csv"),
         (["report", "--title", "nmae=x"], "nmae"),
     ],
@@ -144,16 +147,25 @@ def test_interrupted_training_says_how_to_go_on_and_goes_on(course, tmp_path):
     assert "Traceback" not in errors
     [checkpoint] = tmp_path.glob("*/checkpoint-*.keras")
     assert not runs.is_complete(checkpoint.parent)
-    behind = int(checkpoint.stem.removeprefix("checkpoint-"))
+    before = pd.read_csv(checkpoint.parent / "history.csv").head(
+        int(checkpoint.stem.removeprefix("checkpoint-"))
+    )
 
     again = subprocess.run([*command, *settings], capture_output=True, text=True, cwd=ROOT, timeout=240)
     assert again.returncode == 0, again.stderr
     run = runs.Run(checkpoint.parent)
     assert run.history["epoch"].tolist() == list(range(1, 41))
-    assert behind >= 1
+    # Seconds too: the first epochs were not run again.
+    pd.testing.assert_frame_equal(run.history.head(len(before)), before)
 
 
-def test_course_scripts_train_and_answer(course, tmp_path):
+def test_course_script_without_a_file_says_how_it_is_called(tmp_path):
+    done = subprocess.run([ROOT / "hw3_train.sh"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "usage: hw3_train.sh <train.csv>" in done.stderr
+
+
+def test_course_script_answers_a_test_file(course, tmp_path):
     ready = ROOT / ".venv" / "ready"
     if not ready.is_file():
         pytest.skip("the scripts set up .venv, which these tests do not run in")

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_lib import evaluation
+from fer_lib.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -81,18 +82,39 @@ def test_when_wrong_looks_at_wrong_answers_only():
 def test_typical_face_is_the_median_of_the_right_answers_or_else_the_nearest_to_right():
     label0 = [[p, 1 - p, 0, 0, 0, 0, 0] for p in (0.99, 0.6, 0.8, 0.3)]
     label2 = [[0.6, 0.1, 0.3, 0, 0, 0, 0], [0.5, 0.1, 0.4, 0, 0, 0, 0]]
-    probabilities = np.array(label0 + label2, np.float32)
-    assert evaluation.typical_faces(probabilities, np.array([0, 0, 0, 0, 2, 2])).tolist() == [2, 5]
+    probabilities, labels = np.array(label0 + label2, np.float32), np.array([0, 0, 0, 0, 2, 2])
+    assert [evaluation.typical_face(probabilities, labels, label) for label in (0, 2)] == [2, 5]
+
+
+def test_typical_face_of_an_absent_class_is_refused_with_those_there_are():
+    with pytest.raises(InputError, match="No validation face has the label 3; there are faces of 0, 2"):
+        evaluation.typical_face(np.eye(7, dtype=np.float32)[:2], np.array([0, 2]), 3)
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "verdict"), [(700, 500, "better"), (500, 700, "worse"), (500, 510, "similar")]
+    ("only_first", "only_second", "p"),
+    # 2 * binomial tail of one half: 2 * (1 + 10 + 45) / 1024; 2 * 1 / 32; capped at 1
+    [(8, 2, 112 / 1024), (5, 0, 2 / 32), (3, 3, 1.0), (0, 0, 1.0)],
 )
-def test_comparison_is_decided_only_by_intervals_that_do_not_overlap(first, second, verdict):
-    one, other = (
-        evaluation.Accuracy(k / 1000, *evaluation.wilson_interval(k, 1000), 1000) for k in (first, second)
-    )
-    assert evaluation.compare(one, other) == verdict
+def test_mcnemar_is_the_exact_binomial_test_on_the_disagreements(only_first, only_second, p):
+    agreed = [True] * 4
+    right = np.array(agreed + [True] * only_first + [False] * only_second)
+    other = np.array(agreed + [False] * only_first + [True] * only_second)
+    found = evaluation.mcnemar(right, other)
+    assert found == {"only_first": only_first, "only_second": only_second, "p": pytest.approx(p)}
+
+
+def test_mcnemar_takes_thousands_of_disagreements():
+    right = np.arange(6000) < 3500
+    assert 0 < evaluation.mcnemar(right, ~right)["p"] < 1e-30
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "p", "verdict"),
+    [(0.7, 0.5, 0.01, "better"), (0.5, 0.7, 0.01, "worse"), (0.7, 0.5, 0.05, "similar")],
+)
+def test_comparison_is_decided_only_by_a_significant_test(first, second, p, verdict):
+    assert evaluation.compare(first, second, p) == verdict
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,8 @@ def test_profile_goes_over_the_defaults_and_settings_over_the_profile(project):
         ({"q1_cnn.RATTE": "3"}, "did you mean RATE?"),
         ({"EPOCHS": "abc"}, "EPOCHS must be a whole number, but was 'abc'."),
         ({"EPOCHS": "2.5"}, "EPOCHS must be a whole number"),
+        ({"EPOCHS": "0"}, "EPOCHS must be at least 1, but was 0."),
+        ({"SEED": "-1"}, "SEED must be at least 0, but was -1."),
         ({"RATE": "fast"}, "RATE must be a number, but was 'fast'."),
         ({"AUGMENT": "maybe"}, "AUGMENT must be true or false, but was 'maybe'."),
     ],

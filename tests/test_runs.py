@@ -88,15 +88,28 @@ def test_new_tests_are_predicted_without_training_again(root, run, splits):
     np.testing.assert_array_equal(again.probabilities("test"), run.probabilities("public"))
 
 
-def test_validation_faces_are_those_that_the_stored_probabilities_belong_to(run, splits):
-    faces = runs.validation_faces(run, splits)
-    np.testing.assert_allclose(runs.predict(run.model, faces), run.probabilities("validation"), atol=1e-6)
+def test_faces_held_out_are_those_that_the_stored_probabilities_belong_to(run, splits):
+    learned, held_out = runs.faces_of(run, splits)
+    np.testing.assert_allclose(runs.predict(run.model, held_out), run.probabilities("validation"), atol=1e-6)
+    assert len(learned) == run.record["faces"]["train"]
+    assert not set(learned.ids) & set(held_out.ids)
 
 
-def test_validation_faces_of_other_data_are_refused(run, splits):
+def test_faces_of_other_data_are_refused(run, splits):
     other = FaceSplits(splits.train[:100], {}, source="others")
     with pytest.raises(InputError, match="trained on other faces"):
-        runs.validation_faces(run, other)
+        runs.faces_of(run, other)
+
+
+def test_models_validated_on_other_faces_are_not_compared(run):
+    runs.require_same_validation(run, seed=0, validation=0.15)
+    with pytest.raises(InputError, match=r"SEED 0, VALIDATION 0.15\) than this one would be \(SEED 1"):
+        runs.require_same_validation(run, seed=1, validation=0.15)
+
+
+def test_negative_seed_is_refused(root, splits):
+    with pytest.raises(InputError, match="seed must be at least 0"):
+        runs.train_or_reuse(splits, SPEC, RECIPE, seed=-1, root=root, progress=False)
 
 
 def test_train_limit_takes_a_part_of_the_faces(root, splits):
@@ -114,6 +127,12 @@ def test_find_takes_the_beginning_of_an_id_and_refuses_what_is_unclear(root, run
         runs.find(root, "dnn-0")
 
 
+def test_find_takes_a_folder_as_the_command_line_prints_it(tmp_path, run):
+    assert runs.find(tmp_path, f"{run.path}/").id == run.id
+    with pytest.raises(InputError, match="no complete run"):
+        runs.find(tmp_path, str(tmp_path / "cnn-0"))
+
+
 def test_newest_run_on_these_faces_is_a_cnn(root, run, splits):
     assert runs.newest(root, splits).record["model"]["name"] == "cnn"
 
@@ -124,25 +143,33 @@ def test_newest_says_what_to_do_where_there_is_none(tmp_path, splits):
 
 
 def test_average_stands_in_the_accuracies_only_where_both_tests_are_known(run, root, splits):
-    table = runs.accuracies(run).set_index("split")
+    table = runs.accuracies(run, splits).set_index("split")
     both = table.loc[["public", "private"], "accuracy"]
     assert table.loc["average", "accuracy"] == pytest.approx(both.mean())
 
     alone = FaceSplits(splits.train[:150], {}, source="no tests")
     recipe = Recipe(epochs=1, batch_size=64, optimizer="Adam")
     untested = runs.train_or_reuse(alone, SPEC, recipe, root=root, progress=False)
-    assert runs.accuracies(untested)["split"].tolist() == ["training", "validation"]
-    given = runs.accuracies(untested, public=0.6, private=0.7).set_index("split")
+    assert runs.accuracies(untested, alone)["split"].tolist() == ["training", "validation"]
+    given = runs.accuracies(untested, alone, public=0.6, private=0.7).set_index("split")
     assert given.loc["average", "accuracy"] == pytest.approx(0.65)
 
 
-def test_kaggle_accuracy_in_percent_is_refused(run):
+def test_accuracies_of_a_reused_run_are_of_the_data_at_hand(run, root, splits):
+    other = FaceSplits(splits.train, {"test": splits.tests["private"]}, source="the same faces, one test")
+    again = runs.train_or_reuse(other, SPEC, RECIPE, root=root, progress=False)
+    assert again.id == run.id
+    assert runs.accuracies(again, other)["split"].tolist() == ["training", "validation", "test"]
+    assert again.facts(other)["data"]["source"] == "the same faces, one test"
+
+
+def test_kaggle_accuracy_in_percent_is_refused(run, splits):
     with pytest.raises(InputError, match="The public accuracy must be a share"):
-        runs.accuracies(run, public=65.9)
+        runs.accuracies(run, splits, public=65.9)
 
 
-def test_facts_are_json(run):
-    facts = json.loads(json.dumps(run.facts(), allow_nan=False))
+def test_facts_are_json(run, splits):
+    facts = json.loads(json.dumps(run.facts(splits), allow_nan=False))
     assert facts["accuracy"]["training"]["low"] is None
     assert facts["best_epoch"] in (1, 2)
 

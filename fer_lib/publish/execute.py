@@ -103,7 +103,7 @@ def execute(name: str, parameters: Parameters, out: Path, *, data_fingerprint: s
     """
     target, running, failed = (out / f"{name}{suffix}.ipynb" for suffix in ("", ".running", ".failed"))
     key = _key(name, parameters, data_fingerprint)
-    if _is_fresh(target, key, Path(str(parameters["RUN_ROOT"]))):
+    if _is_fresh(target, key, source_notebook(name).parent / str(parameters["RUN_ROOT"])):
         return target, False
 
     import papermill
@@ -182,7 +182,7 @@ def _is_fresh(executed: Path, key: str, run_root: Path) -> bool:
     if not executed.is_file() or _read(executed)["metadata"].get("fer_lib", {}).get("key") != key:
         return False
     run = facts(executed).get("run")
-    return run is None or (run_root / run["id"] / "run.json").is_file()
+    return run is None or (run_root / str(run["id"]) / "run.json").is_file()
 
 
 def _key(name: str, parameters: Parameters, data_fingerprint: str) -> str:
@@ -190,7 +190,7 @@ def _key(name: str, parameters: Parameters, data_fingerprint: str) -> str:
     cells = _read(source_notebook(name))["cells"]
     code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
     digest = hashlib.sha256(json.dumps([c["source"] for c in cells]).encode())
-    rest = {k: v for k, v in parameters.items() if k != "DATA"}
+    rest = {k: v for k, v in parameters.items() if k not in ("DATA", "RUN_ROOT")}
     digest.update(json.dumps([rest, data_fingerprint], sort_keys=True).encode())
     for path in [*sorted(library_files(code)), ROOT / "requirements.txt"]:
         digest.update(path.read_bytes())
@@ -248,16 +248,23 @@ def _as_type(key: str, value: Any, default: Scalar) -> Scalar:
         return float(value)
     if type(value) is not type(default):
         raise InputError(f"{key} must be {_KINDS[type(default)]}, but was {value!r}.")
-    return type(default)(value)
+    return _in_range(key, type(default)(value), default)
 
 
 def _parsed(key: str, text: str, default: Scalar) -> Scalar:
     try:
         if isinstance(default, bool):
             return {"true": True, "false": False}[text.lower()]
-        return type(default)(text)
+        return _in_range(key, type(default)(text), default)
     except (ValueError, KeyError):
         raise InputError(f"{key} must be {_KINDS[type(default)]}, but was {text!r}.") from None
+
+
+def _in_range(key: str, value: Scalar, default: Scalar) -> Scalar:
+    """Whole numbers count something: one that is positive as committed stays so, and none is negative."""
+    if type(default) is int and isinstance(value, int) and value < min(default, 1):
+        raise InputError(f"{key} must be at least {min(default, 1)}, but was {value}.")
+    return value
 
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}

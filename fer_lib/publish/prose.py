@@ -365,6 +365,14 @@ class Answer:
             {"text/html": f"<p><small>{caption}</small></p>", "text/plain": section.plain(known)}, raw=True
         )
 
+    def require(self, key: str) -> None:
+        """Stop now, before long work, if a section that will be shown is not there.
+
+        Raises:
+            InputError: There is no section `key`.
+        """
+        self._section(key)
+
     def facts(self, **facts: Any) -> None:
         """Notes facts for the report's summary; shows nothing."""
         self._show({"text/plain": ""}, "facts", "", _as_json(facts))

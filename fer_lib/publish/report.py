@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fer_lib import data
+from fer_lib.errors import InputError
 from fer_lib.files import write_text
 from fer_lib.publish import execute, render
 from fer_lib.publish.execute import NOTEBOOKS, ROOT, Scalar
 from fer_lib.publish.render import NAME, read_title
+
+OWN = {
+    "DATA": "give the data as make DATA=... or --data",
+    "LANGUAGE": "give the language as make LANGUAGE=... or --language",
+    "PROFILE": "give the profile as make PROFILE=... or --profile",
+    "RUN_ROOT": "give the folder of runs as --runs",
+    "RUN": "question 1 trains or finds the run that the others look at",
+}
+"""Parameters that the report sets itself, and what to do instead."""
 
 
 def make_report(
@@ -42,13 +53,18 @@ def make_report(
         InputError: A parameter, the data or the title cannot be used.
         CellError: A notebook's cell failed.
     """
+    settings = dict(settings or {})
+    for name in settings:
+        if name.rpartition(".")[2] in OWN:
+            raise InputError(f"{name} is no parameter of a report: {OWN[name.rpartition('.')[2]]}.")
     parameters = execute.resolve(profile, settings)
     named = read_title(ROOT / "report" / "title.yaml", dict(title or {}))
     shared: execute.Parameters = {
-        "DATA": str(Path(source).resolve()) if source else "",
-        "RUN_ROOT": str(run_root.resolve()),
+        # As the notebooks see them, and no more of the user's folders than that takes.
+        "DATA": os.path.relpath(source, ROOT / "notebooks") if source else "",
+        "RUN_ROOT": os.path.relpath(run_root, ROOT / "notebooks"),
         "LANGUAGE": language,
-        "PROFILE": profile,
+        "PROFILE": ", ".join([profile, *(f"{name}={text}" for name, text in settings.items())]),
     }
     notebooks = _execute_all(
         parameters, shared, out / "executed" / f"{profile}-{language}", data.source_fingerprint(source)
