@@ -148,7 +148,7 @@ def test_pixels_without_heat_are_never_kept():
 
 @pytest.mark.parametrize("keep", [0, -0.1, 1.1])
 def test_a_share_to_keep_must_be_a_share(keep):
-    with pytest.raises(ValueError, match="keep must be above 0 and at most 1"):
+    with pytest.raises(InputError, match="share of pixels to keep must be"):
         mask_low_heat(np.zeros((1, 4, 4)), np.ones((1, 4, 4), np.float32), keep=keep)
 
 
