@@ -318,7 +318,7 @@ def test_the_paper_is_tagged_a4_with_bookmarks_and_page_numbers(paper: PdfReader
     assert [re.sub(r"\s", "", title) for title in bookmarks] == [
         "1CNN：模型架構與準確率",
         "2DNN與CNN的比較",
-        "本報告的來歷",
+        "資料與執行紀錄",
     ]
     assert f"1/{len(paper.pages)}" in re.sub(r"\s", "", paper.pages[0].extract_text())
 

@@ -158,4 +158,4 @@ def test_first_question_is_answered_on_real_faces(real_data, tmp_path):
     facts = execute.facts(executed)
     assert not facts["drawn"]
     assert facts["data"]["source"] == "train.csv + test.csv"
-    assert facts["faces"] == {"train": 340, "validation": 60}
+    assert facts["faces"] == {"train": 340, "validation": 60, "available": 340}

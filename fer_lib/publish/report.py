@@ -64,7 +64,7 @@ def make_report(
         "DATA": os.path.relpath(source, ROOT / "notebooks") if source else "",
         "RUN_ROOT": os.path.relpath(run_root, ROOT / "notebooks"),
         "LANGUAGE": language,
-        "PROFILE": ", ".join([profile, *(f"{name}={text}" for name, text in settings.items())]),
+        "PROFILE": ", ".join([profile, *_changes(settings, parameters[NOTEBOOKS[0]])]),
     }
     notebooks = _execute_all(
         parameters, shared, out / "executed" / f"{profile}-{language}", data.source_fingerprint(source)
@@ -77,6 +77,12 @@ def make_report(
         render.render(notebooks, out, language=language, title=named)
         write_text(marker, key)
     return files
+
+
+def _changes(settings: Mapping[str, str], parameters: execute.Parameters) -> list[str]:
+    """The settings that concern one notebook, for a reader."""
+    prefix = f"{NOTEBOOKS[0]}."
+    return [f"{name}={text}" for name, text in settings.items() if name.removeprefix(prefix) in parameters]
 
 
 def _execute_all(
