@@ -80,15 +80,10 @@ def predict(options: argparse.Namespace) -> None:
 
     faces = data.load_unlabelled(options.data)
     _import_keras()
-    import keras
-
     from fer_lib import runs
 
     if options.run and Path(options.run).suffix == ".keras":
-        try:
-            model = keras.models.load_model(options.run)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{options.run} cannot be read as a Keras model: {error}") from None
+        model = runs.load_model(Path(options.run))
     else:
         run = runs.find(options.runs, options.run) if options.run else runs.newest(options.runs)
         share = run.metrics["accuracy"]["validation"]["value"]

@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import time
+import zipfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -42,6 +43,8 @@ FORMAT = 1
 """Part of every id: raised when code changes what the same model and recipe lead to."""
 
 PREDICTION_BATCH = 256
+
+_ARTIFACTS = ("history.csv", "metrics.json", "predictions.npz", "model.keras")
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Run:
     @cached_property
     def model(self) -> keras.Model:
         """The trained model, from raw pixels (n, 48, 48, 1) to probabilities (n, 7)."""
-        return keras.models.load_model(self.path / "model.keras")
+        return load_model(self.path / "model.keras")
 
     def facts(self, splits: FaceSplits, *, public: float = 0.0, private: float = 0.0) -> dict[str, Any]:
         """What prose says of a run on these data: plain nested values (`accuracies` explains the arguments)."""
@@ -103,8 +106,7 @@ class Run:
 
     def probabilities(self, split: str) -> npt.NDArray[np.float32]:
         """Predicted probabilities (n, 7) of "validation" or a test split, in the order of its faces."""
-        with np.load(self.path / "predictions.npz") as file:
-            return np.asarray(file[split])
+        return _read_predictions(self.path / "predictions.npz")[split]
 
 
 def train_or_reuse(
@@ -195,9 +197,12 @@ def ratios(first: Run, second: Run) -> dict[str, float]:
 
 
 def is_complete(path: Path) -> bool:
-    """Whether a folder holds a run that was trained to the end."""
-    file = path / "run.json"
-    return file.is_file() and _read_json(file).get("status") == "complete"
+    """Whether a folder holds a run that was trained to the end, with all that belongs to it."""
+    try:
+        status = _read_json(path / "run.json").get("status")
+    except InputError:
+        return False
+    return status == "complete" and all((path / name).is_file() for name in _ARTIFACTS)
 
 
 def find(root: Path, run_id: str) -> Run:
@@ -278,6 +283,18 @@ def _divide(splits: FaceSplits, recipe: Recipe, seed: int) -> tuple[Faces, Faces
     return train, validation
 
 
+def load_model(path: Path) -> keras.Model:
+    """A model from a `.keras` file.
+
+    Raises:
+        InputError: The file is not there or no whole Keras model.
+    """
+    try:
+        return keras.models.load_model(path)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be read as a Keras model: {_first_line(error)}") from None
+
+
 def predict(model: keras.Model, faces: Faces) -> npt.NDArray[np.float32]:
     """Probabilities (n, 7) of raw faces."""
     return np.asarray(model.predict(faces.images, batch_size=PREDICTION_BATCH, verbose=0), np.float32)
@@ -313,7 +330,7 @@ def _train(
     checkpoint = _last_checkpoint(run.path)
     epochs = _epochs_behind(checkpoint, history)
     if checkpoint:
-        model = keras.models.load_model(checkpoint)
+        model = load_model(checkpoint)
     else:
         training.compile_model(model, recipe, len(train))
     record = {**record, "versions": _versions(), "machine": _machine(), "started": _now()}
@@ -405,8 +422,7 @@ def _predict_new_tests(run: Run, splits: FaceSplits) -> None:
     }
     if not new:
         return
-    with np.load(run.path / "predictions.npz") as file:
-        predictions = dict(file)
+    predictions = _read_predictions(run.path / "predictions.npz")
     for name, faces in new.items():
         predictions[name] = predict(run.model, faces)
         if faces.labels is not None:
@@ -441,8 +457,29 @@ def _now() -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(_damaged(path, error)) from None
     return content
+
+
+def _read_predictions(path: Path) -> dict[str, npt.NDArray[np.float32]]:
+    try:
+        with np.load(path) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(_damaged(path, error)) from None
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    return (
+        f"{path} is damaged ({_first_line(error)}); remove the folder {path.parent} to train this run again."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -181,3 +182,22 @@ def test_answer_file_has_id_and_label(tmp_path, splits):
         rows = list(csv.reader(file))
     assert rows[0] == ["id", "label"]
     assert rows[1:] == [[str(i), str(label)] for i, label in zip(faces.ids, faces.labels, strict=True)]
+
+
+@pytest.mark.parametrize("name", ["run.json", "model.keras", "predictions.npz", "metrics.json"])
+def test_damaged_file_of_a_run_is_named_or_the_run_trained_again(run, tmp_path, name):
+    copy = tmp_path / run.id
+    shutil.copytree(run.path, copy)
+    (copy / name).write_bytes((copy / name).read_bytes()[:40])
+    if name == "run.json":
+        assert not runs.is_complete(copy)
+        return
+    damaged = runs.Run(copy)
+    with pytest.raises(InputError, match=name):
+        damaged.model, damaged.metrics, damaged.probabilities("validation")
+
+
+def test_run_without_its_model_is_not_complete(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / run.id)
+    (tmp_path / run.id / "model.keras").unlink()
+    assert not runs.is_complete(tmp_path / run.id)
