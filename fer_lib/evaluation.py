@@ -144,7 +144,7 @@ def typical_face(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.
     of_class = np.flatnonzero(labels == label)
     if not len(of_class):
         present = ", ".join(map(str, np.unique(labels)))
-        raise InputError(f"No validation face has the label {label}; there are faces of {present}.")
+        raise InputError(f"No validation face has the label {label}; choose one of {present} (FACE_LABEL).")
     right = of_class[probabilities[of_class].argmax(axis=1) == label]
     candidates = right if len(right) else of_class
     by_probability = candidates[np.argsort(probabilities[candidates, label], kind="stable")]

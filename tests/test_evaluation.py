@@ -87,7 +87,7 @@ def test_typical_face_is_the_median_of_the_right_answers_or_else_the_nearest_to_
 
 
 def test_typical_face_of_an_absent_class_is_refused_with_those_there_are():
-    with pytest.raises(InputError, match="No validation face has the label 3; there are faces of 0, 2"):
+    with pytest.raises(InputError, match="No validation face has the label 3; choose one of 0, 2"):
         evaluation.typical_face(np.eye(7, dtype=np.float32)[:2], np.array([0, 2]), 3)
 
 
