@@ -192,12 +192,12 @@ def _key(name: str, parameters: Parameters, data_fingerprint: str) -> str:
     digest = hashlib.sha256(json.dumps([c["source"] for c in cells]).encode())
     rest = {k: v for k, v in parameters.items() if k not in ("DATA", "RUN_ROOT")}
     digest.update(json.dumps([rest, data_fingerprint], sort_keys=True).encode())
-    for path in [*sorted(library_files(code)), ROOT / "requirements.txt"]:
+    for path in [*sorted(imported_files(code)), ROOT / "requirements.txt"]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def library_files(code: str) -> set[Path]:
+def imported_files(code: str) -> set[Path]:
     """The files of `fer_lib` that a piece of code imports, directly or through others."""
     found: set[Path] = set()
     waiting = [code]
