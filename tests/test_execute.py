@@ -186,9 +186,16 @@ def test_bad_input_found_by_a_cell_is_its_sentence_and_nothing_is_left(project):
 
 
 def test_imported_files_are_found_through_imports_of_any_form():
-    code = "import fer_lib.words\nfrom fer_lib import faces\nfrom fer_lib.publish.prose import Answer"
+    code = "import fer_lib.words\nfrom fer_lib import faces\nfrom fer_lib.publish.answer import Answer"
     names = {path.relative_to(execute.ROOT / "fer_lib").as_posix() for path in execute.imported_files(code)}
-    assert {"words.py", "faces.py", "emotions.py", "publish/prose.py", "errors.py"} <= names
+    assert {
+        "words.py",
+        "faces.py",
+        "emotions.py",
+        "publish/answer.py",
+        "publish/prose.py",
+        "errors.py",
+    } <= names
     assert "models.py" not in names
 
 

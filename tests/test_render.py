@@ -20,8 +20,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from pypdf import PdfReader
 
 from fer_lib.errors import InputError
+from fer_lib.publish.answer import Answer
 from fer_lib.publish.document import Report, assemble
-from fer_lib.publish.prose import Answer, check_texts, report_folder
+from fer_lib.publish.prose import check_texts, report_folder
 from fer_lib.publish.render import Title, read_title, render
 
 TITLE = Title("B00000000", "電機四", "王小明", {"q2": "陳小華 B00000001"})

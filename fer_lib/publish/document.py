@@ -14,15 +14,8 @@ import yaml
 from markupsafe import Markup
 
 from fer_lib.errors import InputError
-from fer_lib.publish.prose import (
-    METADATA,
-    Facts,
-    Section,
-    find_section,
-    nearest,
-    read_sections,
-    table_html,
-)
+from fer_lib.publish.answer import METADATA, table_html
+from fer_lib.publish.prose import Facts, Section, find_section, nearest, read_sections
 
 _SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
 _LINK = re.compile(r'<a href="#([^"]+)">(.*?)</a>', re.DOTALL)
@@ -267,7 +260,7 @@ def _read_answer(path: Path, texts: Path, language: str) -> _Answer:
     ]
     if not outputs:
         raise InputError(
-            f"{path} holds no answer; it must show one by fer_lib.publish.prose.Answer and be executed."
+            f"{path} holds no answer; it must show one by fer_lib.publish.answer.Answer and be executed."
         )
     note = _note(outputs[0])
     if note["language"] != language:
