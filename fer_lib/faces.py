@@ -153,4 +153,4 @@ class FaceSplits:
 def _digests(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:
     """A hash of each face, equal exactly where the pixels are."""
     rows = np.ascontiguousarray(pixels).reshape(len(pixels), FACE_SIZE**2)
-    return np.array([hashlib.blake2b(row, digest_size=16).digest() for row in rows], dtype="S16")
+    return np.array([hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows], dtype="S16")
