@@ -1,0 +1,30 @@
+"""Arrays to figures, at most `WIDTH` wide: a block of text on A4, or the column of a web page.
+
+Functions give a `Figure` that pyplot does not know of: a notebook shows it where it is the value of a cell
+(after `%matplotlib inline`), nothing shows or saves it by itself, and it is gone when nobody holds it.
+"""
+
+from fer_lib.plots.ascent import filter_grid, layer_output_grid
+from fer_lib.plots.curves import bars, compare_curves, training_curves
+from fer_lib.plots.heat import mean_saliency, saliency_triptychs
+from fer_lib.plots.matrices import confusion_matrix, probability_matrix
+from fer_lib.plots.pictures import face_grid
+from fer_lib.plots.style import PALETTE, SMALL, TEXT, WIDTH, use_style
+
+__all__ = [
+    "PALETTE",
+    "SMALL",
+    "TEXT",
+    "WIDTH",
+    "bars",
+    "compare_curves",
+    "confusion_matrix",
+    "face_grid",
+    "filter_grid",
+    "layer_output_grid",
+    "mean_saliency",
+    "probability_matrix",
+    "saliency_triptychs",
+    "training_curves",
+    "use_style",
+]

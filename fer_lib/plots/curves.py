@@ -1,0 +1,128 @@
+"""Lines over epochs and bars that compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from fer_lib.plots.style import PALETTE, SMALL, WIDTH, colors, figure_of, new_axes
+from fer_lib.words import words
+
+
+def training_curves(history: pd.DataFrame, *, language: str = "en") -> Figure:
+    """Accuracy and loss by epoch, on training and validation faces, with the best epoch marked.
+
+    Args:
+        history: A row for each epoch; columns epoch, accuracy, loss and, where known, val_accuracy, val_loss.
+        language: Of the labels.
+    """
+    word = words(language)
+    figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
+    for ax, metric in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
+        _curve(ax, history, metric, label=word["training"], color=PALETTE[1], linestyle="--")
+        _curve(ax, history, f"val_{metric}", label=word["validation"], color=PALETTE[0])
+        _label_epochs(ax, metric, word)
+    ax = figure.axes[0]
+    if "val_accuracy" in history:
+        best = int(history["val_accuracy"].to_numpy().argmax())
+        epoch, value = history["epoch"].iloc[best], history["val_accuracy"].iloc[best]
+        label = word["best_epoch"].format(epoch=epoch, value=value)
+        ax.plot(epoch, value, "o", color=PALETTE[0], label=label)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def compare_curves(
+    histories: Mapping[str, pd.DataFrame],
+    *,
+    metric: str = "accuracy",
+    language: str = "en",
+    ax: Axes | None = None,
+) -> Figure:
+    """One metric of several models by epoch: validation as a full line, training as a broken one.
+
+    Args:
+        histories: Name of each model and its history, as in `training_curves`.
+        metric: "accuracy" or "loss".
+        language: Of the labels.
+        ax: Where to draw; a new figure if None.
+    """
+    word = words(language)
+    ax = ax or new_axes(3.0)
+    for color, (name, history) in zip(colors(len(histories)), histories.items(), strict=True):
+        _curve(ax, history, metric, color=color, linestyle="--", label=f"{name} · {word['training']}")
+        _curve(ax, history, f"val_{metric}", color=color, label=f"{name} · {word['validation']}")
+    _label_epochs(ax, metric, word)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
+    return figure_of(ax)
+
+
+def bars(
+    values: pd.DataFrame,
+    *,
+    low: pd.DataFrame | None = None,
+    high: pd.DataFrame | None = None,
+    label: str = "",
+    form: str = "{:.1%}",
+    ax: Axes | None = None,
+) -> Figure:
+    """Horizontal bars that compare models: one group for each row, one colour for each column.
+
+    Args:
+        values: Numbers from 0 up; the names of rows and columns are shown. NaN leaves a bar out.
+        low: Lower ends of intervals, same rows and columns, or None.
+        high: Upper ends of intervals.
+        label: What the numbers are.
+        form: Format of the number at each bar.
+        ax: Where to draw; a new figure if None.
+    """
+    rows, columns = values.shape
+    ax = ax or new_axes(0.75 + rows * (0.12 + 0.22 * columns))
+    height = 0.84 / columns
+    for number, (name, color) in enumerate(zip(values.columns, colors(columns), strict=True)):
+        places = np.arange(rows) + (number - (columns - 1) / 2) * height
+        widths = values[name].to_numpy(float)
+        ends = widths if high is None else high[name].to_numpy(float)
+        ax.barh(places, widths, 0.9 * height, color=color, label=str(name))
+        if low is not None:
+            ax.hlines(places, low[name], ends, color="black", linewidth=1)
+        for place, width, end in zip(places, widths, ends, strict=True):
+            if np.isfinite(width):
+                ax.annotate(
+                    form.format(width),
+                    (end, place),
+                    (3, 0),
+                    textcoords="offset points",
+                    va="center",
+                    size=SMALL,
+                )
+    # The number at each bar says more than ticks would.
+    ax.set(xlabel=label, xticks=[], yticks=np.arange(rows), yticklabels=[str(name) for name in values.index])
+    ax.margins(x=0.12)
+    ax.set_xlim(left=0)
+    ax.invert_yaxis()
+    ax.grid(visible=False)
+    ax.spines["bottom"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    if columns > 1:
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns)
+    return figure_of(ax)
+
+
+def _curve(ax: Axes, history: pd.DataFrame, column: str, **style: Any) -> None:
+    if column in history:
+        # One epoch makes no line: it needs a point to be seen.
+        ax.plot(history["epoch"], history[column], marker="." if len(history) == 1 else None, **style)
+
+
+def _label_epochs(ax: Axes, metric: str, word: Mapping[str, str]) -> None:
+    ax.set(xlabel=word["epoch"], ylabel=word[metric])
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    if metric == "accuracy":
+        ax.yaxis.set_major_formatter(PercentFormatter(1))
