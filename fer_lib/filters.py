@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from fer_lib.errors import InputError
-from fer_lib.gradients import Images, ascend, layer_model, layers_by_name
+from fer_lib.gradients import BATCH, MID_GREY, PLAIN, Regularisation, ascend
+from fer_lib.networks import Images, layer_model
 
-MID_GREY = 127.5
 NOISE = 20.0
-"""Standard deviation of the white noise to start from, in grey values."""
+"""Standard deviation of the noise to start from, in grey values."""
 
-_CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+REGULARISATIONS: Mapping[str, Regularisation] = {
+    "plain": PLAIN,
+    "regularised": Regularisation(jitter=2, blur=0.6, total_variation=0.2, decay=0.01),
+    "fourier": Regularisation(jitter=2, total_variation=0.2, decay=0.01, coarse=1.0),
+}
+"""Ways of gradient ascent by name: without restraint, kept smooth, and kept smooth with coarse patterns first."""
 
 
 @dataclass(frozen=True)
@@ -26,23 +32,34 @@ class AscentResult:
     Attributes:
         layer: Name of the layer.
         filters: Number of each filter in the layer, int64 (n,), from 0.
-        images: float32 (n, h, w, c), in the units that the model takes; values may lie outside 0..255.
-        activations: Mean activation of each filter for its image, float32 (n,).
-        history: The same before the first and after each step, float32 (steps + 1, n).
+        history: Mean activation of each filter for its image, before the first and after each step, float32
+            (steps + 1, n); under jitter, for its shifted image.
+        steps: After how many steps the snapshots were taken, ascending, int64 (k,); the last is the end.
+        snapshots: The images then, float32 (k, n, h, w, c), in the units that the model takes; values may lie
+            outside 0..255.
         dead: bool (n,): filters that no image on the way excited at all: their activation stayed zero.
     """
 
     layer: str
     filters: npt.NDArray[np.int64]
-    images: npt.NDArray[np.float32]
-    activations: npt.NDArray[np.float32]
     history: npt.NDArray[np.float32]
+    steps: npt.NDArray[np.int64]
+    snapshots: npt.NDArray[np.float32]
     dead: npt.NDArray[np.bool_]
 
+    @property
+    def images(self) -> npt.NDArray[np.float32]:
+        """The images at the end, (n, h, w, c)."""
+        return np.asarray(self.snapshots[-1])
 
-def convolution_layers(model: keras.Model) -> list[str]:
-    """Names of a model's convolution layers, first to last, those of nested models too."""
-    return [name for name, layer in layers_by_name(model).items() if isinstance(layer, _CONVOLUTIONS)]
+    @property
+    def activations(self) -> npt.NDArray[np.float32]:
+        """Mean activation of each filter for its image at the end, (n,)."""
+        return np.asarray(self.history[-1])
+
+    def ranked(self) -> npt.NDArray[np.int64]:
+        """Positions of the filters, the most excited first, dead ones last."""
+        return np.lexsort((-self.activations, self.dead))
 
 
 def gradient_ascent(
@@ -51,11 +68,13 @@ def gradient_ascent(
     *,
     filters: Sequence[int] | None = None,
     steps: int = 190,
+    snapshots: Sequence[int] = (),
+    regularisation: Regularisation = PLAIN,
     learning_rate: float = 1.0,
     seed: int = 0,
     start: Images | None = None,
     clip: tuple[float, float] | None = None,
-    batch_size: int = 64,
+    batch_size: int = BATCH,
 ) -> AscentResult:
     """Find for each filter of a layer an image that excites it.
 
@@ -73,6 +92,8 @@ def gradient_ascent(
             output layer the result shows classes (their scores before the softmax).
         filters: Numbers of the filters, from 0; None for all.
         steps: Number of steps.
+        snapshots: After which steps the images are kept too, beside the last; later ones than `steps` are not.
+        regularisation: What keeps the images readable; `REGULARISATIONS` has some.
         learning_rate: Root mean square change of a pixel in one step, in units of the image.
         seed: Decides the noise to start from. All filters get the same, so that differences come from them.
         start: An image to start from instead of noise, (h, w, c), or one for each filter, (n, h, w, c).
@@ -87,26 +108,55 @@ def gradient_ascent(
         raise ValueError(f"steps and learning_rate must be above 0, but were {steps} and {learning_rate}")
     numbers = _filter_numbers(model, layer, filters)
     shape = model.inputs[0].shape[1:]
-    first = white_noise(shape, seed=seed) if start is None else np.asarray(start, np.float32)
-    first = np.broadcast_to(first, (len(numbers), *shape))
-    images, history = ascend(
-        model,
-        layer,
-        numbers,
-        first,
-        steps=steps,
-        learning_rate=learning_rate,
-        clip=clip,
-        batch_size=batch_size,
-    )
+    images = white_noise(shape, seed=seed) if start is None else np.asarray(start, np.float32)
+    images = np.broadcast_to(images, (len(numbers), *shape))
+    stops = sorted({0, steps, *(step for step in snapshots if 0 <= step <= steps)})
+    kept, histories = [images], [np.empty((0, len(numbers)), np.float32)]
+    for done, stop in pairwise(stops):
+        images, history = ascend(
+            model,
+            layer,
+            numbers,
+            images,
+            steps=stop - done,
+            learning_rate=learning_rate,
+            clip=clip,
+            regularisation=regularisation,
+            done=done,
+            seed=seed,
+            batch_size=batch_size,
+        )
+        kept.append(images)
+        histories.append(history if stop == steps else history[:-1])
+    history = np.concatenate(histories)
+    first = 0 if 0 in snapshots else 1
     dead = (history == 0).all(axis=0)
-    return AscentResult(layer, numbers, images, history[-1], history, dead)
+    return AscentResult(layer, numbers, history, np.array(stops[first:]), np.stack(kept[first:]), dead)
 
 
 def white_noise(shape: tuple[int, ...], *, seed: int = 0) -> npt.NDArray[np.float32]:
     """Grey noise around mid-grey, independent in each pixel: float32 of the given shape."""
     rng = np.random.default_rng(seed)
     return np.asarray(MID_GREY + NOISE * rng.standard_normal(shape, np.float32))
+
+
+def pink_noise(shape: tuple[int, ...], *, seed: int = 0) -> npt.NDArray[np.float32]:
+    """Grey noise around mid-grey whose pattern of each size is equally strong, as in photographs.
+
+    Its Fourier coefficients are random and fall with 1/frequency. Field, "Relations between the statistics of
+    natural images and the response properties of cortical cells" (1987).
+
+    Args:
+        shape: Of the image, (h, w, c).
+        seed: Decides the noise.
+    """
+    height, width, _ = shape
+    frequency = np.hypot(np.fft.fftfreq(height)[:, np.newaxis], np.fft.rfftfreq(width))
+    frequency[0, 0] = np.inf
+    white = np.random.default_rng(seed).standard_normal(shape)
+    spectrum = np.fft.rfft2(white, axes=(0, 1)) / frequency[..., np.newaxis]
+    noise = np.fft.irfft2(spectrum, (height, width), axes=(0, 1))
+    return np.asarray(MID_GREY + NOISE * noise / noise.std(), np.float32)
 
 
 def layer_outputs(model: keras.Model, layer: str, image: Images) -> npt.NDArray[np.float32]:

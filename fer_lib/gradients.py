@@ -1,4 +1,4 @@
-"""Derivatives with respect to the image: the one place that needs TensorFlow and not just Keras.
+"""Scores and their derivatives by the image, batch by batch: the one place that needs TensorFlow and not just Keras.
 
 Everything runs in inference mode (no dropout, stored batch statistics), so the images of a batch do not
 touch each other and one backward pass serves them all. Functions are compiled once for a model and live as
@@ -8,7 +8,8 @@ long as it does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import keras
@@ -17,23 +18,73 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from fer_lib.errors import InputError
+from fer_lib.networks import Images, check_images, maps_and_scores, score_model, unactivated
 
-Images = npt.NDArray[Any]
-"""Images as the model takes them, (n, h, w, c) of any real dtype."""
+BATCH = 64
+"""Most images in memory at once, unless told otherwise."""
+
+MID_GREY = 127.5
 
 _COMPILED: WeakKeyDictionary[keras.Model, dict[str, Callable[..., Any]]] = WeakKeyDictionary()
 
 
-class _Call(NamedTuple):
-    """One layer at work: what it was given and what it made of it."""
+@dataclass(frozen=True)
+class Regularisation:
+    """What keeps gradient ascent to images that an eye can read; the default is nothing.
 
-    layer: keras.layers.Layer
-    given: keras.KerasTensor
-    made: keras.KerasTensor
+    Attributes:
+        jitter: Most pixels by which a step shifts the image to and fro before it looks at it, so that no
+            pixel's place counts (Mordvintsev, Olah and Tyka, "Inceptionism", 2015).
+        blur: Deviation in pixels of the blur after every `blur_every` steps (Yosinski et al., "Understanding
+            Neural Networks Through Deep Visualization", 2015).
+        blur_every: See there.
+        total_variation: Weight of a step that smooths, against the step that excites, which has weight 1
+            (Mahendran and Vedaldi, "Understanding Deep Image Representations by Inverting Them", 2015).
+        decay: Part of its distance to mid-grey that a pixel loses in every step (Yosinski et al.).
+        coarse: Exponent p by which coarse patterns are preferred: a frequency f moves in proportion to 1/f^p.
+            2 is plain ascent on the 1/f-weighted Fourier coefficients of the image (Olah, Mordvintsev and
+            Schubert, "Feature Visualization", 2017); 0 treats all alike.
+    """
+
+    jitter: int = 0
+    blur: float = 0.0
+    blur_every: int = 4
+    total_variation: float = 0.0
+    decay: float = 0.0
+    coarse: float = 0.0
+
+
+PLAIN = Regularisation()
+
+
+def scores(model: keras.Model, images: Images, *, batch_size: int = BATCH) -> npt.NDArray[np.float32]:
+    """Class scores before the softmax (see `networks.score_model`), float32 (n, classes).
+
+    Args:
+        model: A functional or Sequential classifier with one image input; softmax or score outputs.
+        images: Array of shape (n, h, w, c), in the units that the model takes.
+        batch_size: Most images in memory at once.
+
+    Raises:
+        ValueError: The images do not fit the model.
+    """
+    check_images(model, images)
+    if not len(images):
+        return np.zeros((0, model.outputs[0].shape[-1]), np.float32)
+    function = _compiled(model, "forward", lambda: _compile(_forward(score_model(model))))
+    (found,) = _batched(function, images, np.zeros(len(images), np.int64), batch_size)
+    return found
+
+
+def probabilities(model: keras.Model, images: Images, *, batch_size: int = BATCH) -> npt.NDArray[np.float32]:
+    """The softmax of `scores`, also of a model that ends in scores."""
+    found = scores(model, images, batch_size=batch_size)
+    powers = np.exp(found - found.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def input_gradients(
-    model: keras.Model, images: Images, targets: npt.NDArray[np.int64], *, batch_size: int = 64
+    model: keras.Model, images: Images, targets: npt.NDArray[np.int64], *, batch_size: int = BATCH
 ) -> npt.NDArray[np.float32]:
     """How the score of a class answers to each pixel of an image.
 
@@ -44,27 +95,49 @@ def input_gradients(
         batch_size: Most images in memory at once.
 
     Returns:
-        d score / d pixel, float32 array of the shape of `images`; scores as in `score_model`.
+        d score / d pixel, float32 array of the shape of `images`; scores as in `networks.score_model`.
 
     Raises:
         ValueError: Shapes do not fit the model or each other, or a target is no class of it.
     """
-    _check_images(model, images)
-    targets = np.asarray(targets)
-    classes = model.outputs[0].shape[-1]
-    if targets.shape != (len(images),) or not np.issubdtype(targets.dtype, np.integer):
-        raise ValueError(
-            f"targets must be integers ({len(images)},), but were {targets.dtype} {targets.shape}"
-        )
-    if len(targets) and (targets.min() < 0 or targets.max() >= classes):
-        raise ValueError(
-            f"targets must be from 0 to {classes - 1}, but were {targets.min()} to {targets.max()}"
-        )
+    targets = _check_targets(model, images, targets)
     if not len(images):
         return np.zeros(images.shape, np.float32)
     function = _compiled(model, "scores", lambda: _gradient_function(score_model(model)))
     (gradients,) = _batched(function, images, targets, batch_size)
     return gradients
+
+
+def layer_gradients(
+    model: keras.Model,
+    layer: str,
+    images: Images,
+    targets: npt.NDArray[np.int64],
+    *,
+    batch_size: int = BATCH,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The maps of a layer, and how the score of a class answers to each value of them.
+
+    Args:
+        model: As in `input_gradients`.
+        layer: Name of a layer that gives maps.
+        images: As in `input_gradients`.
+        targets: As in `input_gradients`.
+        batch_size: Most images in memory at once.
+
+    Returns:
+        The maps and d score / d map, both float32 (n, h', w', k).
+
+    Raises:
+        InputError: The model has no such layer, or the layer gives no maps.
+        ValueError: As in `input_gradients`.
+    """
+    targets = _check_targets(model, images, targets)
+    function = _compiled(
+        model, f"layer {layer}", lambda: _layer_gradient_function(maps_and_scores(model, layer))
+    )
+    maps, gradients = _batched(function, images, targets, batch_size)
+    return maps, gradients
 
 
 def ascend(
@@ -76,7 +149,10 @@ def ascend(
     steps: int,
     learning_rate: float,
     clip: tuple[float, float] | None = None,
-    batch_size: int = 64,
+    regularisation: Regularisation = PLAIN,
+    done: int = 0,
+    seed: int = 0,
+    batch_size: int = BATCH,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Change each image, step by step, so that it excites its own channel of a layer more.
 
@@ -96,6 +172,9 @@ def ascend(
         steps: Number of steps.
         learning_rate: Root mean square of the change in one step, in units of the image.
         clip: Lowest and highest value that a pixel may take, or None for no bounds.
+        regularisation: What keeps the images readable.
+        done: Steps that the images have behind them: an ascent in two parts is that in one.
+        seed: Decides the jitter, the same for all images.
         batch_size: Most images in memory at once.
 
     Returns:
@@ -106,111 +185,52 @@ def ascend(
         InputError: The model has no such layer.
         ValueError: Shapes do not fit the model.
     """
-    _check_images(model, images)
+    check_images(model, images)
     function = _compiled(model, f"ascend {layer}", lambda: _ascent_function(model, layer))
     low, high = clip or (-np.inf, np.inf)
-    settings = (tf.constant(steps), *(tf.constant(x, tf.float32) for x in (learning_rate, low, high)))
+    r = regularisation
+    numbers = np.array([learning_rate, low, high, r.total_variation, r.decay], np.float32)
+    height, width = images.shape[1:3]
+    settings = (
+        tf.constant(_shifts(done + steps, r.jitter, seed)[done:], tf.int32),
+        tf.constant([(done + step + 1) % r.blur_every == 0 for step in range(steps)]),
+        tf.constant(numbers),
+        tf.constant(_low_pass(height, width, r.coarse), tf.complex64),
+        tf.constant(_blur(height, width, r.blur), tf.complex64),
+        tf.constant(r.coarse != 0),
+        tf.constant(r.blur != 0),
+    )
     images, history = _batched(function, images, channels, batch_size, *settings)
     return images, history.T
 
 
-def score_model(model: keras.Model) -> keras.Model:
-    """The same network from image to class scores before the softmax, with the same weights.
-
-    The softmax makes the probability of one class fall when another class's score rises, and its gradient
-    vanishes where the model is sure: a map of it would show reasons against the others, or nothing. The score
-    has neither fault (Simonyan et al., "Deep Inside Convolutional Networks", 2013, section 2). A model that
-    does not end in a `Dense`, `Activation` or `Softmax` layer with a softmax is taken to give scores already.
-    """
-    inputs, calls = _calls(model)
-    return keras.Model(inputs, _scores(calls[-1]))
+def _shifts(steps: int, jitter: int, seed: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(-jitter, jitter, (steps, 2), endpoint=True)
 
 
-def layer_model(model: keras.Model, layer: str) -> keras.Model:
-    """The part of a model from the image to a layer, also one inside a nested model, with the same weights.
-
-    Of a layer with a softmax it gives the scores before it, as `score_model` does.
-
-    Raises:
-        InputError: The model has no layer of that name.
-    """
-    return _part(model, layer, _scores)
+def _frequencies(height: int, width: int) -> npt.NDArray[np.float64]:
+    """Cycles per pixel of each coefficient of a real Fourier transform."""
+    return np.asarray(np.hypot(np.fft.fftfreq(height)[:, np.newaxis], np.fft.rfftfreq(width)))
 
 
-def layers_by_name(model: keras.Model | keras.layers.Layer) -> dict[str, keras.layers.Layer]:
-    """The layers of a model and of the models inside it, first to last; none for a plain layer."""
-    found: dict[str, keras.layers.Layer] = {}
-    for layer in model.layers if isinstance(model, keras.Model) else ():
-        found |= {layer.name: layer} | layers_by_name(layer)
-    return found
+def _low_pass(height: int, width: int, exponent: float) -> npt.NDArray[np.float64]:
+    # The mean grey, of frequency 0, moves like the coarsest pattern.
+    return np.asarray(np.maximum(_frequencies(height, width), 1 / max(height, width)) ** -exponent)
 
 
-def _calls(model: keras.Model) -> tuple[keras.KerasTensor, list[_Call]]:
-    """The input of a model and the calls of its layers, the output's last.
-
-    The layers are called anew on a fresh input: `layer.output` belongs to the first model that a layer was
-    ever part of, which need not be this one.
-    """
-    _check_model(model)
-    calls: list[_Call] = []
-
-    def call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
-        made = layer(*args, **kwargs)
-        calls.append(_Call(layer, next(iter((*args, *kwargs.values()))), made))
-        return made
-
-    # The bare graph, because cloning a compiled model would allocate an optimizer of twice its size.
-    graph = keras.Model(model.inputs[0], model.outputs[0])
-    copy = keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
-    calls.sort(key=lambda call: call.made is copy.outputs[0])
-    return copy.inputs[0], calls
+def _blur(height: int, width: int, deviation: float) -> npt.NDArray[np.float64]:
+    return np.asarray(np.exp(-2 * np.square(np.pi * deviation * _frequencies(height, width))))
 
 
-def _part(model: keras.Model, layer: str, output: Callable[[_Call], keras.KerasTensor]) -> keras.Model:
-    """From the image to what `output` makes of the call of a layer."""
-    inputs, calls = _calls(model)
-    for call in calls:
-        if call.layer.name == layer:
-            return keras.Model(inputs, output(call))
-        if layer in layers_by_name(call.layer):
-            return keras.Model(inputs, _part(call.layer, layer, output)(call.given))
-    raise InputError(f"The model has no layer {layer!r}; its layers are {', '.join(layers_by_name(model))}.")
+def _filtered(images: tf.Tensor, spectrum: tf.Tensor) -> tf.Tensor:
+    """Images (n, h, w, c) with each frequency multiplied by its entry of `spectrum`."""
+    planes = tf.transpose(images, (0, 3, 1, 2))
+    filtered = tf.signal.irfft2d(tf.signal.rfft2d(planes) * spectrum, tf.shape(planes)[2:])
+    return tf.transpose(filtered, (0, 2, 3, 1))
 
 
-def _scores(call: _Call) -> keras.KerasTensor:
-    if isinstance(call.layer, keras.Model):
-        return score_model(call.layer)(call.given)
-    return _weighted_sums(call) if _has_softmax(call.layer) else call.made
-
-
-def _weighted_sums(call: _Call) -> keras.KerasTensor:
-    """What goes into the layer's activation function; what comes out, where that is not known."""
-    layer = call.layer
-    if isinstance(layer, (keras.layers.Activation, keras.layers.ReLU, keras.layers.Softmax)):
-        return call.given
-    if isinstance(layer, keras.layers.Dense):
-        sums = keras.ops.matmul(call.given, layer.kernel)
-    elif isinstance(layer, keras.layers.Conv2D):
-        sums = layer.convolution_op(call.given, layer.kernel)
-    else:
-        return call.made
-    return sums + layer.bias if layer.use_bias else sums
-
-
-def _activation(layer: keras.layers.Layer) -> Any:
-    """What makes a layer's output of its `_weighted_sums`, a softmax left out."""
-    if _has_softmax(layer):
-        return keras.activations.linear
-    if isinstance(layer, keras.layers.ReLU):
-        return layer
-    if isinstance(layer, (keras.layers.Activation, keras.layers.Dense, keras.layers.Conv2D)):
-        return layer.activation
-    return keras.activations.linear
-
-
-def _has_softmax(layer: keras.layers.Layer) -> bool:
-    activation = getattr(layer, "activation", None)
-    return activation is keras.activations.softmax or isinstance(layer, keras.layers.Softmax)
+def _forward(model: keras.Model) -> Callable[..., Any]:
+    return lambda images, targets: (model(images, training=False),)
 
 
 def _gradient_function(scores: keras.Model) -> Callable[..., Any]:
@@ -223,38 +243,72 @@ def _gradient_function(scores: keras.Model) -> Callable[..., Any]:
     return _compile(gradients)
 
 
+def _layer_gradient_function(both: keras.Model) -> Callable[..., Any]:
+    def gradients(images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            maps, scores = both(images, training=False)
+            score = tf.gather(scores, targets, batch_dims=1)
+        return maps, tape.gradient(score, maps)
+
+    return _compile(gradients)
+
+
 def _ascent_function(model: keras.Model, layer: str) -> Callable[..., Any]:
-    sums, activation = _part(model, layer, _weighted_sums), _activation(layers_by_name(model)[layer])
+    sums, activation = unactivated(model, layer)
 
     def of_channel(values: tf.Tensor, channels: tf.Tensor, reduce: Callable[..., tf.Tensor]) -> tf.Tensor:
         positions = list(range(1, values.shape.rank - 1))
         return tf.gather(reduce(tf.cast(values, tf.float32), axis=positions), channels, batch_dims=1)
 
+    def unit(direction: tf.Tensor) -> tf.Tensor:
+        rms = tf.sqrt(tf.reduce_mean(tf.square(direction), axis=(1, 2, 3), keepdims=True))
+        # Not `/ (rms + epsilon)`: a mean over many positions has gradients as small as any usual epsilon.
+        return tf.math.divide_no_nan(direction, rms)
+
     def ascent(
         images: tf.Tensor,
         channels: tf.Tensor,
-        steps: tf.Tensor,
-        rate: tf.Tensor,
-        low: tf.Tensor,
-        high: tf.Tensor,
+        shifts: tf.Tensor,
+        blurs: tf.Tensor,
+        numbers: tf.Tensor,
+        coarse: tf.Tensor,
+        blur: tf.Tensor,
+        is_coarse: tf.Tensor,
+        is_blurred: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        rate, low, high, smoothing, decay = tf.unstack(numbers)
+        steps = tf.shape(shifts)[0]
         history = tf.TensorArray(tf.float32, size=steps + 1, element_shape=channels.shape)
         for step in tf.range(steps):
             with tf.GradientTape() as tape:
                 tape.watch(images)
-                before = sums(images, training=False)
+                before = sums(tf.roll(images, shifts[step], (1, 2)), training=False)
                 active = of_channel(activation(before), channels, tf.reduce_mean)
                 goal = tf.where(active == 0, of_channel(before, channels, tf.reduce_max), active)
-            gradient = tape.gradient(goal, images)
-            rms = tf.sqrt(tf.reduce_mean(tf.square(gradient), axis=(1, 2, 3), keepdims=True))
-            # Not `/ (rms + epsilon)`: a mean over many positions has gradients as small as any usual epsilon.
-            images = tf.clip_by_value(images + rate * tf.math.divide_no_nan(gradient, rms), low, high)
+            direction = tape.gradient(goal, images)
+            if is_coarse:
+                direction = _filtered(direction, coarse)
+            direction = unit(direction)
+            if smoothing > 0:
+                direction -= smoothing * unit(_roughness_gradient(images))
+            images = tf.clip_by_value(images + rate * direction, low, high)
+            if decay > 0:
+                images = MID_GREY + (1 - decay) * (images - MID_GREY)
+            if is_blurred and blurs[step]:
+                images = _filtered(images, blur)
             history = history.write(step, active)
         active = of_channel(activation(sums(images, training=False)), channels, tf.reduce_mean)
         history = history.write(steps, active)
         return images, tf.transpose(history.stack())
 
     return _compile(ascent)
+
+
+def _roughness_gradient(images: tf.Tensor) -> tf.Tensor:
+    """The gradient of half the sum of squared differences of neighbouring pixels, edges joined."""
+    neighbours = tf.add_n([tf.roll(images, shift, axis) for axis in (1, 2) for shift in (-1, 1)])
+    return 4 * images - neighbours
 
 
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -296,16 +350,18 @@ def _batched(
     return [np.concatenate(results) for results in zip(*parts, strict=True)]
 
 
-def _check_model(model: keras.Model) -> None:
-    if len(getattr(model, "inputs", ())) != 1 or len(getattr(model, "outputs", ())) != 1:
-        raise ValueError("the model must be functional or Sequential, built, with one input and one output")
-
-
-def _check_images(model: keras.Model, images: Images) -> None:
-    _check_model(model)
-    expected = model.inputs[0].shape[1:]
-    fits = images.ndim == len(expected) + 1 and all(
-        size in (None, given) for size, given in zip(expected, images.shape[1:], strict=True)
-    )
-    if not fits:
-        raise ValueError(f"images must be (n, {', '.join(map(str, expected))}), but were {images.shape}")
+def _check_targets(
+    model: keras.Model, images: Images, targets: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    check_images(model, images)
+    targets = np.asarray(targets)
+    classes = model.outputs[0].shape[-1]
+    if targets.shape != (len(images),) or not np.issubdtype(targets.dtype, np.integer):
+        raise ValueError(
+            f"targets must be integers ({len(images)},), but were {targets.dtype} {targets.shape}"
+        )
+    if len(targets) and (targets.min() < 0 or targets.max() >= classes):
+        raise ValueError(
+            f"targets must be from 0 to {classes - 1}, but were {targets.min()} to {targets.max()}"
+        )
+    return targets

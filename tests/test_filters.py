@@ -7,15 +7,19 @@ import numpy as np
 import pytest
 from keras import layers
 
+from fer_lib.adversarial import adversarial
 from fer_lib.errors import InputError
 from fer_lib.filters import (
-    convolution_layers,
+    REGULARISATIONS,
     displayable,
     gradient_ascent,
     layer_outputs,
     mean_frequency,
+    pink_noise,
     white_noise,
 )
+from fer_lib.gradients import Regularisation
+from fer_lib.networks import convolution_layers
 
 SHAPE = (12, 12, 1)
 
@@ -196,3 +200,93 @@ def test_pictures_are_centred_on_mid_grey_whatever_their_range():
 
 def test_an_image_of_one_value_becomes_mid_grey():
     np.testing.assert_array_equal(displayable(np.full((1, 4, 4, 3), 9.0)), 128)
+
+
+def test_snapshots_are_the_images_of_a_shorter_ascent_and_do_not_disturb_it(model):
+    settings = {"filters": [0, 3], "regularisation": REGULARISATIONS["fourier"], "seed": 2}
+    whole = gradient_ascent(model, "conv2d_1", steps=9, **settings)
+    watched = gradient_ascent(model, "conv2d_1", steps=9, snapshots=(0, 2, 5, 99), **settings)
+    np.testing.assert_array_equal(watched.steps, [0, 2, 5, 9])
+    np.testing.assert_allclose(watched.images, whole.images, rtol=1e-4, atol=0.05)
+    np.testing.assert_allclose(watched.history, whole.history, rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(watched.snapshots[0], np.stack([white_noise(SHAPE, seed=2)] * 2))
+    short = gradient_ascent(model, "conv2d_1", steps=5, **settings)
+    np.testing.assert_allclose(watched.snapshots[2], short.images, rtol=1e-4, atol=0.05)
+
+
+def test_filters_are_ranked_by_what_they_reached_and_dead_ones_stand_last():
+    result = gradient_ascent(model_with_biases(1.0, -1e6, 5.0), "conv", steps=2)
+    np.testing.assert_array_equal(result.ranked(), [2, 0, 1])
+
+
+@pytest.mark.parametrize("name", ["regularised", "fourier"])
+def test_regularised_ascent_still_excites_its_filters_and_is_coarser(model, name):
+    plain = gradient_ascent(model, "conv2d_2", steps=40)
+    kept = gradient_ascent(model, "conv2d_2", steps=40, regularisation=REGULARISATIONS[name])
+    assert kept.activations.mean() > 1.5 * kept.history[0].mean()
+    assert mean_frequency(kept.images).mean() < 0.8 * mean_frequency(plain.images).mean()
+
+
+def test_a_step_of_coarse_ascent_is_the_gradient_with_its_frequencies_weighted(dense):
+    weights = dense.layers[-1].kernel.numpy().T.reshape(4, *SHAPE)[..., 0]
+    settings = {"steps": 1, "learning_rate": 2.0, "start": np.zeros(SHAPE)}
+    coarse = Regularisation(coarse=1.5)
+    found = gradient_ascent(dense, "units", regularisation=coarse, **settings).images[..., 0]
+    frequency = np.maximum(np.hypot(np.fft.fftfreq(12)[:, None], np.fft.fftfreq(12)), 1 / 12)
+    step = np.fft.ifft2(np.fft.fft2(weights) * frequency**-1.5).real
+    np.testing.assert_allclose(
+        found, 2 * step / np.sqrt((step**2).mean((1, 2), keepdims=True)), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_decay_draws_to_mid_grey_and_smoothing_and_blur_even_out(dense):
+    start = white_noise(SHAPE)
+
+    def after(**settings):
+        return gradient_ascent(
+            dense, "units", filters=[0], steps=4, learning_rate=1e-4, start=start,
+            regularisation=Regularisation(**settings),
+        ).images[0]  # fmt: skip
+
+    np.testing.assert_allclose(after(decay=0.5) - 127.5, (start - 127.5) / 16, atol=0.01)
+    rough = np.abs(np.diff(start, axis=1)).mean()
+    blurred = after(blur=1.0)
+    assert np.abs(np.diff(blurred, axis=1)).mean() < 0.5 * rough
+    assert blurred.mean() == pytest.approx(start.mean(), rel=1e-4)
+    np.testing.assert_allclose(after(blur=1.0, blur_every=5), start, atol=0.01)
+    smoother = gradient_ascent(
+        dense, "units", filters=[0], steps=9, start=start, regularisation=Regularisation(total_variation=20)
+    ).images[0]
+    assert np.abs(np.diff(smoother, axis=1)).mean() < 0.5 * rough
+
+
+def test_pink_noise_is_coarser_than_white_noise_with_the_same_strength():
+    white, pink = (noise((48, 48, 1), seed=1) for noise in (white_noise, pink_noise))
+    assert pink.mean() == pytest.approx(127.5, abs=1)
+    assert pink.std() == pytest.approx(20, rel=0.01)
+    assert mean_frequency(pink[None]) < 0.6 * mean_frequency(white[None])
+
+
+def test_a_face_is_changed_until_it_is_taken_for_each_other_class(model):
+    face = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
+    answer = model.predict(face[None], verbose=0).argmax()
+    result = adversarial(model, face, most_steps=400)
+    assert sorted([*result.targets, answer]) == list(range(7))
+    assert result.reached.all()
+    np.testing.assert_array_equal(model.predict(result.images, verbose=0).argmax(axis=1), result.targets)
+    np.testing.assert_array_equal(result.images, result.images.round())
+    assert result.images.min() >= 0
+    assert result.images.max() <= 255
+    difference = result.images - face
+    np.testing.assert_allclose(result.change, np.sqrt((difference**2).mean(axis=(1, 2, 3))), rtol=1e-5)
+    np.testing.assert_allclose(result.most, np.abs(difference).max(axis=(1, 2, 3)))
+    assert (result.steps > 0).all()
+
+
+def test_a_target_out_of_reach_is_said_and_the_own_class_needs_no_step(model):
+    face = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
+    answer = int(model.predict(face[None], verbose=0).argmax())
+    result = adversarial(model, face, [answer, (answer + 1) % 7], most_steps=1, learning_rate=0.01)
+    np.testing.assert_array_equal(result.reached, [True, False])
+    np.testing.assert_array_equal(result.steps, [0, 1])
+    np.testing.assert_array_equal(result.images[0], face)

@@ -12,7 +12,8 @@ from keras import layers
 
 from fer_lib import gradients
 from fer_lib.errors import InputError
-from fer_lib.gradients import ascend, input_gradients, layer_model, score_model
+from fer_lib.gradients import ascend, input_gradients
+from fer_lib.networks import layer_model, layers_by_name, score_model
 
 SHAPE = (10, 10, 1)
 
@@ -167,7 +168,7 @@ def test_scores_are_the_weighted_sums_before_the_softmax(end):
     body = [layers.Rescaling(1 / 64, offset=-2), layers.Conv2D(5, 3, activation="relu"), layers.Flatten()]
     model = ENDS[end](body)
     images = random_images(4)
-    top = gradients.layers_by_name(model)["top"]
+    top = layers_by_name(model)["top"]
     if top.use_bias:
         top.bias.assign(np.arange(7.0))
     features = images

@@ -9,7 +9,22 @@ from keras import layers
 
 from fer_lib.errors import InputError
 from fer_lib.gradients import input_gradients
-from fer_lib.saliency import mask_low_heat, normalised, region_share, saliency_maps
+from fer_lib.saliency import (
+    METHODS,
+    Curve,
+    attributions,
+    by_masking,
+    completeness,
+    deletion,
+    insertion,
+    mask_low_heat,
+    normalised,
+    randomisation,
+    rank_correlation,
+    region_share,
+    saliency_maps,
+)
+from fer_lib.saliency.grad_cam import resized
 
 SHAPE = (8, 8, 3)
 
@@ -186,3 +201,211 @@ def test_an_empty_region_and_a_map_without_heat_have_no_ratio():
 def test_regions_of_other_faces_are_refused():
     with pytest.raises(ValueError, match=r"regions must be \(n, r, h, w\) for heat \(2, 3, 3\)"):
         region_share(np.ones((2, 3, 3), np.float32), np.ones((1, 4, 3, 3), bool))
+
+
+ALL_METHODS = tuple(METHODS)
+CHEAP = {
+    "smoothgrad": {"samples": 2},
+    "integrated_gradients": {"steps": 4},
+    "rise": {"masks": 16, "cells": 3},
+}
+
+
+def classifier(kind):
+    """Small convolutional classifiers as users bring them."""
+    keras.utils.set_random_seed(1)
+    shape = (12, 12, 3) if kind == "colour" else (12, 12, 1)
+    body = [
+        layers.Rescaling(1 / 64, offset=-2),
+        layers.Conv2D(4, 3, activation="relu"),
+        layers.MaxPooling2D(),
+    ]
+    head = [layers.Flatten(), layers.Dense(3, activation=None if kind == "scores" else "softmax")]
+    if kind == "nested":
+        backbone = keras.Sequential([keras.Input(shape), *body])
+        return keras.Sequential([keras.Input(shape), backbone, *head])
+    if kind == "functional":
+        image = x = keras.Input(shape)
+        for layer in (*body, *head):
+            x = layer(x)
+        return keras.Model(image, x)
+    return keras.Sequential([keras.Input(shape), *body, *head])
+
+
+@pytest.mark.parametrize("kind", ["sequential", "functional", "nested", "scores", "colour"])
+def test_every_method_works_on_every_kind_of_model(kind):
+    model = classifier(kind)
+    images = np.random.default_rng(0).uniform(0, 255, (2, *model.input_shape[1:])).astype(np.float32)
+    for method in ALL_METHODS:
+        heat = saliency_maps(model, images, method=method, normalise=True, **CHEAP.get(method, {}))
+        assert heat.shape == (2, 12, 12), method
+        assert heat.dtype == np.float32, method
+        assert heat.min() >= 0, method
+        # Nothing need speak for a class.
+        assert set(heat.max(axis=(1, 2))) <= ({0, 1} if method in ("grad_cam", "occlusion") else {1}), method
+
+
+def test_gradient_times_input_and_integrated_gradients_of_a_linear_model_are_its_terms(linear):
+    images, labels = random_images(2), np.array([3, 1])
+    mean = images.mean(axis=(1, 2), keepdims=True)
+    expected = ((images - mean) * weights_of(linear)[labels]).sum(axis=-1)
+    for method in ("gradient_input", "integrated_gradients"):
+        found = attributions(linear, images, labels, method=method)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3, err_msg=method)
+    black = attributions(linear, images, labels, method="integrated_gradients", baseline=0.0, steps=1)
+    np.testing.assert_allclose(
+        black, (images * weights_of(linear)[labels]).sum(axis=-1), rtol=1e-4, atol=1e-3
+    )
+
+
+def test_integrated_gradients_add_up_to_the_rise_of_the_score(curved):
+    images, labels = random_images(3), np.array([0, 1, 2])
+    fine = attributions(curved, images, labels, method="integrated_gradients", steps=64)
+    assert completeness(curved, images, fine, labels).max() < 0.01
+    plain = attributions(curved, images, labels, method="gradient_input")
+    assert completeness(curved, images, plain, labels).max() > 0.1
+
+
+def test_few_images_share_a_batch_with_the_same_result(curved):
+    images, labels = random_images(3), np.array([0, 1, 2])
+    one, many = (
+        attributions(curved, images, labels, method="integrated_gradients", steps=7, batch_size=size)
+        for size in (3, 64)
+    )
+    np.testing.assert_allclose(one, many, rtol=1e-4, atol=1e-4)
+
+
+def test_occlusion_of_a_linear_model_is_what_its_patch_adds_to_the_score(linear):
+    images, labels = random_images(2), np.array([3, 1])
+    terms = ((images - images.mean(axis=(1, 2), keepdims=True)) * weights_of(linear)[labels]).sum(axis=-1)
+    patches = terms.reshape(2, 4, 2, 4, 2).sum(axis=(2, 4))
+    found = attributions(linear, images, labels, method="occlusion", patch=2, stride=2)
+    np.testing.assert_allclose(found, patches.repeat(2, axis=1).repeat(2, axis=2), rtol=1e-3, atol=2e-2)
+
+
+def test_overlapping_patches_reach_every_pixel_and_are_averaged(linear):
+    images, labels = random_images(1), np.array([0])
+    terms = ((images - images.mean(axis=(1, 2), keepdims=True)) * weights_of(linear)[labels]).sum(axis=-1)[0]
+    found = attributions(linear, images, labels, method="occlusion", patch=5, stride=2)[0]
+    places = (0, 2, 3)
+    corner = terms[3:8, 3:8].sum()
+    middle = np.mean([terms[y : y + 5, x : x + 5].sum() for y in places for x in places])
+    np.testing.assert_allclose([found[7, 7], found[4, 4]], [corner, middle], rtol=1e-3, atol=2e-2)
+
+
+@pytest.mark.parametrize(("patch", "stride"), [(9, 1), (2, 3), (2, 0)])
+def test_a_patch_that_leaves_pixels_out_is_refused(linear, patch, stride):
+    with pytest.raises(ValueError, match="1 <= stride <= patch <= 8"):
+        saliency_maps(linear, random_images(1), method="occlusion", patch=patch, stride=stride)
+
+
+def test_rise_is_the_mean_probability_weighted_by_the_masks(curved):
+    images, labels = random_images(2), np.array([0, 2])
+    masks = by_masking._soft_masks(9, (8, 8), 3, 0.5, 4)
+    found = attributions(curved, images, labels, method="rise", masks=9, cells=3, seed=4)
+    mean = images.mean(axis=(1, 2), keepdims=True)
+    for image, label, grey, heat in zip(images, labels, mean, found, strict=True):
+        shown = grey + masks[..., np.newaxis] * (image - grey)
+        says = curved.predict(shown, verbose=0)[:, label]
+        np.testing.assert_allclose(heat, np.einsum("m,mhw->hw", says, masks) / masks.sum(axis=0), rtol=1e-3)
+
+
+def test_masks_of_rise_are_soft_and_keep_their_share_everywhere():
+    masks = by_masking._soft_masks(3000, (48, 47), 7, 0.3, 0)
+    assert masks.shape == (3000, 48, 47)
+    assert 0 <= masks.min() < 0.01 < 0.99 < masks.max() <= 1
+    np.testing.assert_allclose(masks.mean(axis=0), 0.3, atol=0.05)
+    assert np.abs(np.diff(masks, axis=2)).max() < 0.25
+
+
+def test_grad_cam_weights_the_maps_by_their_mean_gradient():
+    keras.utils.set_random_seed(2)
+    convolution, top = layers.Conv2D(3, 3, padding="same", name="maps"), layers.Dense(2)
+    model = keras.Sequential([keras.Input((6, 6, 1)), convolution, layers.GlobalAveragePooling2D(), top])
+    images = np.random.default_rng(0).random((2, 6, 6, 1)).astype(np.float32)
+    found = attributions(model, images, np.array([1, 0]), method="grad_cam")
+    maps = convolution(images).numpy()
+    for heat, image_maps, label in zip(found, maps, (1, 0), strict=True):
+        np.testing.assert_allclose(heat, image_maps @ top.kernel.numpy()[:, label] / 36, rtol=1e-3, atol=1e-6)
+
+
+def test_a_map_is_enlarged_between_its_middles():
+    small = np.array([[[0, 4], [0, 4]]], np.float32)
+    np.testing.assert_allclose(resized(small, (2, 8))[0, 0], [0, 0, 0.5, 1.5, 2.5, 3.5, 4, 4])
+
+
+def test_a_dense_network_has_no_grad_cam(linear):
+    with pytest.raises(InputError, match="no convolution"):
+        saliency_maps(linear, random_images(1), method="grad_cam")
+
+
+def test_the_true_weights_delete_and_insert_better_than_random_or_reversed_order(linear):
+    images, labels = random_images(6), np.arange(6) % 4
+    mean = images.mean(axis=(1, 2), keepdims=True)
+    terms = ((images - mean) * weights_of(linear)[labels]).sum(axis=-1)
+    good, bad = terms - terms.min(), terms.max() - terms
+    assert deletion(linear, images, good, labels).area < deletion(linear, images, bad, labels).area
+    assert insertion(linear, images, good, labels).area > insertion(linear, images, bad, labels).area
+
+
+def test_deletion_starts_at_the_image_and_ends_at_its_mean_and_insertion_ends_at_the_image(curved):
+    images, labels = random_images(2), np.array([0, 2])
+    heat = np.random.default_rng(0).random((2, 8, 8)).astype(np.float32)
+    grey = np.broadcast_to(images.mean(axis=(1, 2), keepdims=True), images.shape)
+    says, says_grey = (curved.predict(x, verbose=0)[[0, 1], labels] for x in (images, grey))
+    gone = deletion(curved, images, heat, labels, steps=4)
+    back = insertion(curved, images, heat, labels, steps=4)
+    np.testing.assert_allclose(gone.shares, [0, 0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(gone.probabilities[:, [0, -1]], np.stack([says, says_grey], 1), rtol=1e-4)
+    np.testing.assert_allclose(back.probabilities[:, -1], says, rtol=1e-4)
+
+
+def test_deletion_takes_the_hottest_pixels_first(linear):
+    images, labels = random_images(1), np.array([2])
+    heat = np.zeros((1, 8, 8), np.float32)
+    heat[0, 3, 5] = 1
+    changed = images.copy()
+    changed[0, 3, 5] = images[0].mean(axis=(0, 1))
+    curve = deletion(linear, images, heat, labels, steps=64)
+    np.testing.assert_allclose(curve.probabilities[0, 1], linear.predict(changed, verbose=0)[0, 2], rtol=1e-4)
+
+
+def test_the_area_of_a_curve_is_that_of_its_trapezoids():
+    curve = Curve(np.array([0, 0.5, 1]), np.array([[1, 0.5, 0], [1, 1, 1]], np.float32))
+    np.testing.assert_allclose(curve.areas, [0.5, 1])
+    assert curve.area == pytest.approx(0.75)
+
+
+def test_a_map_that_follows_the_weights_changes_when_they_are_shuffled_and_one_of_the_image_does_not(curved):
+    images, labels = random_images(3), np.array([0, 1, 2])
+    before = curved.get_weights()
+    found = randomisation(
+        curved,
+        lambda model: {
+            "gradient": saliency_maps(model, images, labels),
+            "image": images[..., 0],
+        },
+    )
+    assert len(found.layers) == 2
+    np.testing.assert_allclose(found.left["image"], 1)
+    assert np.abs(found.left["gradient"][-1]).mean() < 0.5
+    for now, then in zip(curved.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_stages_divide_the_layers_from_the_output_to_the_image():
+    keras.utils.set_random_seed(0)
+    names = ["one", "two", "three", "four"]
+    model = keras.Sequential(
+        [keras.Input((2, 2, 1)), layers.Flatten(), *(layers.Dense(3, name=n) for n in names)]
+    )
+    maps = {"fixed": np.ones((1, 2, 2), np.float32)}
+    assert randomisation(model, lambda _: maps, stages=2).layers == ("three", "one")
+    assert randomisation(model, lambda _: maps, stages=9).layers == ("four", "three", "two", "one")
+
+
+def test_rank_correlation_counts_order_only_and_shares_ties():
+    heat = np.array([[[1, 2], [3, 4]], [[0, 0], [0, 0]], [[1, 1], [2, 3]]], np.float32)
+    other = np.array([[[1, 8], [27, 64]], [[1, 2], [3, 4]], [[3, 2], [1, 1]]], np.float32)
+    ranks = np.corrcoef([1.5, 1.5, 3, 4], [4, 3, 1.5, 1.5])[0, 1]
+    np.testing.assert_allclose(rank_correlation(heat, other), [1, 0, ranks], atol=1e-12)
