@@ -7,9 +7,13 @@ READY := .venv/ready
 
 ## DATA      file or folder with faces (empty: drawn faces)
 ## PROFILE   quick, compact or seed (notebooks/profiles)
-## LANGUAGE  zh-TW or en
+## LANGUAGE  zh-TW, en or both (one page with a switch, two PDFs)
+## FORM      full or short (a PDF of a few pages, hw3-report-short.pdf)
+## ANSWERS   a Markdown file with words of your own, in the place of the report's or beside them
 DATA ?=
 PROFILE ?= quick
+FORM ?= full
+ANSWERS ?=
 # Desktops set LANGUAGE to their own (en_GB:en): only the command line counts.
 ifneq ($(origin LANGUAGE),command line)
 LANGUAGE := zh-TW
@@ -20,7 +24,7 @@ TITLE_KEYS := student_id department name collaborators.q1 collaborators.q2 colla
 TITLE_VARIABLES := STUDENT_ID DEPARTMENT STUDENT_NAME COLLABORATORS_Q1 COLLABORATORS_Q2 COLLABORATORS_Q3 COLLABORATORS_Q4 COLLABORATORS_Q5
 
 # Everything else on the command line in capitals is a parameter of the notebooks: 'make report EPOCHS=3'.
-OWN := DATA PROFILE LANGUAGE PYTHON $(TITLE_VARIABLES)
+OWN := DATA PROFILE LANGUAGE FORM ANSWERS PYTHON $(TITLE_VARIABLES)
 GIVEN := $(foreach name,$(filter-out $(OWN) MAKE% MFLAGS SHELL,$(.VARIABLES)),$(if $(filter command%,$(origin $(name))),$(name)))
 quoted = '$(subst ','\'',$(value $(1)))'
 SETTINGS = $(foreach name,$(GIVEN),--set $(name)=$(call quoted,$(name)))
@@ -42,7 +46,7 @@ $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) fer_lib/bootstrap.py
 
 report: $(READY)  ## Run what is stale, write report/build/hw3-report.html and .pdf
-	@$(BIN)/fer-lib report --data $(call quoted,DATA) --profile $(call quoted,PROFILE) --language $(call quoted,LANGUAGE) $(SETTINGS) $(TITLE)
+	@$(BIN)/fer-lib report --data $(call quoted,DATA) --profile $(call quoted,PROFILE) --language $(call quoted,LANGUAGE) --form $(call quoted,FORM) --answers $(call quoted,ANSWERS) $(SETTINGS) $(TITLE)
 
 test: $(READY)  ## All tests that need no GPU (those on real faces where ../shared/data has them)
 	@$(BIN)/python -m pytest -q

@@ -104,6 +104,8 @@ def report(options: argparse.Namespace) -> None:
         options.data,
         profile=options.profile,
         language=options.language,
+        form=options.form,
+        answers=Path(options.answers) if options.answers else None,
         settings=dict(options.set),
         title=dict(options.title),
         run_root=options.runs,
@@ -165,7 +167,11 @@ def _parser() -> argparse.ArgumentParser:
     answers.set_defaults(run_command=predict)
 
     whole = commands.add_parser("report", help="run what is stale, write the report")
-    whole.add_argument("--language", choices=LANGUAGES, default="zh-TW")
+    whole.add_argument("--language", choices=[*LANGUAGES, "both"], default="zh-TW")
+    whole.add_argument(
+        "--form", choices=["full", "short"], default="full", help="a PDF of a few pages, or all"
+    )
+    whole.add_argument("--answers", default="", help="a Markdown file with words of your own")
     whole.add_argument("--out", type=Path, default=execute.ROOT / "report" / "build")
     whole.add_argument(
         "--title", type=_setting, action="append", default=[], metavar="KEY=TEXT",

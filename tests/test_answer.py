@@ -46,6 +46,7 @@ def test_a_text_is_shown_filled_and_keeps_its_facts(shown: Shown) -> None:
         "kind": "text",
         "key": "a.b",
         "facts": {"x": 0.5},
+        "runs": [],
     }
 
 

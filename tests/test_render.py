@@ -3,160 +3,22 @@ import functools
 import io
 import itertools
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import matplotlib.pyplot as plt
 import nbformat
-import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_notebook
 from pypdf import PdfReader
+from report_project import ALL, HOSTILE, TITLE, WORDS, Project, figure, first, second
 
 from fer_lib.errors import InputError
 from fer_lib.publish.answer import Answer
-from fer_lib.publish.document import Report, assemble
+from fer_lib.publish.assemble import assemble
 from fer_lib.publish.prose import check_texts, report_folder
-from fer_lib.publish.render import Title, read_title, render
-
-TITLE = Title("B00000000", "電機四", "王小明", {"q2": "陳小華 B00000001"})
-HOSTILE = [
-    "<script>alert(1)</script>",
-    '#import "x"',
-    r"$\input{/etc/passwd}$",
-    "*bold* _it_ `code` [a](b)",
-    "back\\slash 'quotes\" & &amp; {braces}",
-    '#read("/etc/passwd")',
-    "a--b ... -1 ~ @ref <label> // x /* y */ https://example.org",
-    "= heading",
-    "- item",
-    "{{ resources }} {% raw %}",
-]
-ALL = " ".join(HOSTILE)
-WORDS = {
-    "q1.md": """
-## title
-CNN：模型架構與準確率
-
-## question
-請說明你實作的 CNN model，其模型架構、訓練過程和準確率為何？
-
-## training
-訓練 {epochs} 個 epoch，名稱是{name}（`{name}`），見[下圖](#curves)、[下表](#layers)與[第二題的圖](#q2.curves)。
-
-### 小標題
-
-- **誤差**很小
-
-## curves
-{name}的訓練過程，共 {epochs} 個 epoch
-
-## curves.alt
-{name}的折線圖
-
-## layers
-各層的參數
-""",
-    "q2.md": """
-## title
-DNN 與 CNN 的比較
-
-## question
-承上題，請用與上述 CNN 接近的參數量，實做簡單的 DNN model。
-
-## curves
-DNN 的訓練過程
-
-## curves.alt
-DNN 的折線圖
-""",
-}
-REPORT = re.sub(
-    r"## (summary|provenance)\.(?s:.*?)(?=\n## |\Z)",
-    "",
-    (report_folder() / "text" / "zh-TW" / "report.md").read_text(encoding="utf-8"),
-)
-LINES = """
-## summary.q1
-驗證準確率 {q1.accuracy:.1%}
-
-## summary.q2
-DNN 的驗證準確率 {q2.accuracy:.1%}
-
-## provenance.data.drawn
-資料：程式繪製的臉，{q1.faces:,} 張
-
-## provenance.data.real
-資料：照片，{q1.faces:,} 張
-"""
-
-
-def figure() -> plt.Figure:
-    made, axes = plt.subplots(figsize=(4, 2))
-    axes.imshow(np.arange(49).reshape(7, 7))
-    return made
-
-
-def first(answer: Answer, name: str = "模型", **facts: Any) -> None:
-    answer.text("question")
-    answer.text("training", epochs=3, name=name)
-    answer.figure(figure(), "curves", epochs=3, name=name)
-    layers = pd.DataFrame({"層": [f"conv2d_{i}" for i in range(60)], "參數": np.arange(60) * 1000})
-    answer.table(layers, "layers", formats={"參數": ",d"})
-    answer.facts(accuracy=0.6389, faces=5000, **facts)
-
-
-def second(answer: Answer) -> None:
-    answer.figure(figure(), "curves", raster=True)
-    answer.facts(accuracy=0.42)
-
-
-class Project:
-    """Prose and executed notebooks in a folder of their own."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.texts = root, root / "text"
-        for name, text in {**WORDS, "report.md": REPORT + LINES}.items():
-            self.write(name, text)
-
-    def write(self, name: str, text: str) -> None:
-        path = self.texts / "zh-TW" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
-    def notebook(self, question: str, call: Callable[[Answer], None]) -> Path:
-        """A notebook as papermill leaves it, with what `call` shows and the noise of a real run."""
-        InteractiveShell.instance()
-        with capture_output() as captured:
-            call(Answer(question, "zh-TW", texts=self.texts))
-        InteractiveShell.clear_instance()
-        outputs = [new_output("display_data", o.data, metadata=o.metadata or {}) for o in captured.outputs]
-        noise = [
-            new_output("stream", name="stdout", text="NOISE 1/10 loss: 1.9"),
-            new_output("stream", name="stderr", text="UserWarning: NOISE"),
-            new_output("execute_result", {"text/plain": "NOISE"}, execution_count=1),
-        ]
-        cells = [
-            new_markdown_cell("A note"),
-            new_code_cell("EPOCHS = 3", metadata={"tags": ["parameters"]}),
-            new_code_cell("answer.show(CODE_OF_A_CELL)", outputs=noise + outputs),
-        ]
-        path = self.root / f"{question}.ipynb"
-        nbformat.write(new_notebook(cells=cells), path)
-        return path
-
-    def assemble(self, *notebooks: Path) -> Report:
-        return assemble(notebooks, self.texts, "zh-TW", TITLE)
-
-    def render(self, *notebooks: Path, title: Title = TITLE) -> tuple[BeautifulSoup, PdfReader]:
-        page, paper = render(notebooks, self.root / "out", language="zh-TW", title=title, texts=self.texts)
-        return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser"), PdfReader(paper)
+from fer_lib.publish.title import Title
 
 
 @functools.cache
@@ -195,7 +57,8 @@ def paper(report: tuple[BeautifulSoup, PdfReader]) -> PdfReader:
 
 
 def test_the_page_asks_for_nothing_from_outside(page: BeautifulSoup) -> None:
-    assert not page.find_all(["script", "link", "iframe", "object"])
+    assert not page.find_all(["link", "iframe", "object"])
+    assert not page.find_all("script", src=True)
     addresses = [tag[name] for name in ("src", "href", "srcset") for tag in page.find_all(**{name: True})]
     assert addresses
     assert all(re.match(r"data:|#", address) for address in addresses)
@@ -233,7 +96,7 @@ def test_headings_go_down_one_level_at_a_time(page: BeautifulSoup) -> None:
 
 def test_the_contents_lead_to_every_answer(page: BeautifulSoup) -> None:
     links = page.select("nav a")
-    assert [a.get_text() for a in links[:2]] == ["CNN：模型架構與準確率", "DNN 與 CNN 的比較"]
+    assert [a.get_text() for a in links[1:3]] == ["CNN：模型架構與準確率", "DNN 與 CNN 的比較"]
     assert all(page.find(id=a["href"][1:]) for a in links)
 
 
@@ -270,7 +133,7 @@ def test_code_and_parameters_are_folded_away(page: BeautifulSoup) -> None:
     assert folded is not None
     assert "answer.show(CODE_OF_A_CELL)" in folded.get_text()
     assert "EPOCHS = 3" in folded.get_text()
-    folds = page.find_all("details")
+    folds = page.select("details.code")
     assert page.get_text().count("CODE_OF_A_CELL") == len(folds) == 2
 
 
@@ -289,7 +152,7 @@ def test_drawn_faces_are_said_to_be_drawn(page: BeautifulSoup, paper: PdfReader)
 
 def test_the_summary_takes_its_numbers_from_all_answers(page: BeautifulSoup) -> None:
     lines = [li.get_text() for li in page.select(".summary li")]
-    assert lines == ["驗證準確率 63.9%", "DNN 的驗證準確率 42.0%"]
+    assert lines == ["1 驗證準確率 63.9%", "2 DNN 的驗證準確率 42.0%"]
 
 
 # On paper
@@ -410,8 +273,9 @@ def test_a_name_in_a_description_appears_as_it_is(hostile: tuple[BeautifulSoup, 
 
 def test_no_name_becomes_an_element(hostile: tuple[BeautifulSoup, PdfReader]) -> None:
     page, _ = hostile
-    assert page.find_all(["script", "label", "em"]) == []
-    assert page.select("main section.chapter a") == []
+    assert len(page.find_all("script")) == 1
+    assert page.find_all(["label", "em"]) == []
+    assert page.select("main section.chapter a:not(.anchor)") == []
 
 
 # Other reports
@@ -472,7 +336,7 @@ def test_a_character_without_a_glyph_is_named_and_the_old_report_stays(project: 
 def test_a_notebook_in_another_language_is_an_input_error(project: Project) -> None:
     notebook = project.notebook("q1", first)
     with pytest.raises(InputError, match="was executed in zh-TW; execute it in en"):
-        render([notebook], project.root, language="en", title=TITLE, texts=project.texts)
+        assemble([notebook], project.texts, "en", TITLE)
 
 
 def test_a_notebook_without_an_answer_is_an_input_error(project: Project) -> None:
@@ -492,47 +356,3 @@ def test_what_is_no_notebook_is_an_input_error(project: Project, text: str | Non
 
 def test_the_words_of_the_project_agree_in_both_languages() -> None:
     assert check_texts(report_folder() / "text") == []
-
-
-# Who hands it in
-
-
-def write_title(folder: Path, text: str) -> Path:
-    path = folder / "title.yaml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-FIELDS = "student_id: 012345\ndepartment: no\nname: 王小明\n"
-
-
-def test_a_title_is_read_as_text(tmp_path: Path) -> None:
-    path = write_title(tmp_path, FIELDS + "collaborators:\n  q1: 1e5\n")
-    assert read_title(path) == Title("012345", "no", "王小明", {"q1": "1e5"})
-
-
-def test_what_is_given_on_the_command_line_goes_over_the_file(tmp_path: Path) -> None:
-    path = write_title(tmp_path, FIELDS + "collaborators: {q1: A, q2: B}\n")
-    title = read_title(path, {"name": "X", "collaborators.q2": "C"})
-    assert (title.name, title.collaborators) == ("X", {"q1": "A", "q2": "C"})
-
-
-def test_the_projects_own_title_can_be_read() -> None:
-    assert read_title(report_folder() / "title.yaml").student_id == "B00000000"
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("name: x\n", "lacks 'student_id'"),
-        (FIELDS + "nam: x\n", "nothing is known of 'nam'; did you mean 'name'"),
-        (FIELDS + "collaborators: {q1: [a, b]}\n", r"collaborators\.q1 must be one text"),
-        (FIELDS + "collaborators: nobody\n", "nothing is known of 'collaborators'"),
-        ("- a\n", "must hold lines such as"),
-        ("", "must hold lines such as"),
-        ("a: [\n", "cannot be read"),
-    ],
-)
-def test_an_error_in_the_title_is_said(tmp_path: Path, text: str, complaint: str) -> None:
-    with pytest.raises(InputError, match=complaint):
-        read_title(write_title(tmp_path, text))

@@ -103,7 +103,7 @@ def test_page_is_one_file_that_asks_for_nothing(chinese):
 
 def test_code_is_folded_in_the_page_and_left_out_of_the_pdf(chinese):
     _, page, text = chinese
-    folds = page.find_all("details")
+    folds = page.select("details.code")
     assert any("runs.train_or_reuse" in fold.get_text() for fold in folds)
     assert not any(fold.has_attr("open") for fold in folds)
     assert "train_or_reuse" not in text

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import display
 
 from fer_lib.errors import InputError
+from fer_lib.publish.explore import Cells, Frames, curves
 from fer_lib.publish.prose import Facts, Section, find_section, nearest, read_sections, report_folder
 
 if TYPE_CHECKING:
@@ -58,7 +59,13 @@ class Answer:
             known = ", ".join(sorted(str(p.relative_to(texts)) for p in texts.glob("*/*.md")))
             raise InputError(f"{self._path} does not exist; there are {known or 'no prose files'}.")
         self._sections = read_sections(self._path)
+        self.language = language
         self._source = {"question": question, "language": language}
+        self._runs: list[str] = []
+
+    def source(self, *runs: str) -> None:
+        """Names the runs, by id, that tables and figures from here on come from."""
+        self._runs = list(runs)
 
     def text(self, key: str, **facts: Any) -> None:
         """Shows the section `key`."""
@@ -67,7 +74,13 @@ class Answer:
         self._show(bundle, "text", key, known)
 
     def table(
-        self, frame: pd.DataFrame, key: str, *, formats: Mapping[str, str] | None = None, **facts: Any
+        self,
+        frame: pd.DataFrame,
+        key: str,
+        *,
+        formats: Mapping[str, str] | None = None,
+        sortable: bool = False,
+        **facts: Any,
     ) -> None:
         """Shows a frame's columns, in their order, as a table with the section `key` as its caption.
 
@@ -77,6 +90,7 @@ class Answer:
             frame: The table; columns of numbers are set to the right.
             key: The section with the caption.
             formats: Format specifications by column, such as `{"accuracy": ".2%"}`; others stay as they are.
+            sortable: Whether readers of the page may sort its rows by a column.
             **facts: What the placeholders of the caption stand for.
 
         Raises:
@@ -92,6 +106,7 @@ class Answer:
         data = {
             "columns": columns,
             "numeric": [frame[name].dtype.kind in "iuf" for name in frame.columns],
+            "sortable": sortable,
             "rows": [
                 [
                     "" if absent else format(cell, specs.get(name, ""))
@@ -111,7 +126,15 @@ class Answer:
             table=data,
         )
 
-    def figure(self, figure: Figure, key: str, *, raster: bool = False, **facts: Any) -> None:
+    def figure(
+        self,
+        figure: Figure,
+        key: str,
+        *,
+        raster: bool = False,
+        explore: Cells | Frames | None = None,
+        **facts: Any,
+    ) -> None:
         """Shows a figure with the section `key` as its caption and `key.alt` as its alternative text.
 
         The figure is closed. Its size in the report is its size in inches.
@@ -120,6 +143,7 @@ class Answer:
             figure: A Matplotlib figure.
             key: The section with the caption.
             raster: Keep it as PNG: for many small images, where SVG would be heavy.
+            explore: What the page shows in the place of the figure, for readers to look into.
             **facts: What the placeholders of caption and description stand for.
 
         Raises:
@@ -127,8 +151,10 @@ class Answer:
         """
         section, description, known = self._section(key), self._section(f"{key}.alt"), _as_json(facts)
         caption, alt = section.html(known, inline=True), description.plain(known)
-        mime, picture, width = _picture(figure, raster=raster)
-        self._show({mime: picture, "text/plain": alt}, "figure", key, known, width=width)
+        mime, picture, about = _picture(figure, raster=raster)
+        if explore is not None:
+            about["explore"] = explore.data()
+        self._show({mime: picture, "text/plain": alt}, "figure", key, known, **about)
         display(
             {"text/html": f"<p><small>{caption}</small></p>", "text/plain": section.plain(known)}, raw=True
         )
@@ -149,7 +175,9 @@ class Answer:
         return find_section(self._sections, key, self._path)
 
     def _show(self, bundle: dict[str, Any], kind: str, key: str, facts: Facts, **extra: Any) -> None:
-        metadata = {METADATA: {**self._source, "kind": kind, "key": key, "facts": facts, **extra}}
+        metadata = {
+            METADATA: {**self._source, "kind": kind, "key": key, "facts": facts, "runs": self._runs, **extra}
+        }
         display(bundle, raw=True, metadata=metadata)
 
 
@@ -157,7 +185,7 @@ def table_html(table: Mapping[str, Any], caption: str, *, identifier: str = "") 
     """A table of `Answer.table` as HTML.
 
     Args:
-        table: `columns` (names), `numeric` (one boolean per column), `rows` (lists of strings).
+        table: `columns` (names), `numeric` (one boolean per column), `rows` (lists of strings), `sortable`.
         caption: HTML.
         identifier: The element's id, or none.
     """
@@ -178,14 +206,15 @@ def table_html(table: Mapping[str, Any], caption: str, *, identifier: str = "") 
         for row in table["rows"]
     )
     attribute = f' id="{html.escape(identifier)}"' if identifier else ""
+    attribute += ' class="sortable"' if table.get("sortable") else ""
     return (
         f"<table{attribute}>\n<caption>{caption}</caption>\n"
         f"<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
     )
 
 
-def _picture(figure: Figure, *, raster: bool) -> tuple[str, str, float]:
-    """A figure as (MIME type, SVG or base64 of PNG, width in inches); closes it."""
+def _picture(figure: Figure, *, raster: bool) -> tuple[str, str, dict[str, Any]]:
+    """A figure as MIME type, SVG or base64 of PNG, and what the page wants to know of it; closes it."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
@@ -193,6 +222,11 @@ def _picture(figure: Figure, *, raster: bool) -> tuple[str, str, float]:
     buffer = io.BytesIO()
     figure.draw_without_rendering()  # settles constrained and tight layouts before the measuring
     box = figure.get_tightbbox().padded(_FIGURE_MARGIN)
+    about = {
+        "width": float(box.width),
+        "photo": any(ax.images for ax in figure.axes),  # whose colours the dark page leaves alone
+        "curves": curves(figure, box),
+    }
     # No date and a fixed salt: the same figure gives the same bytes, and an unchanged report stays unchanged.
     with mpl.rc_context({"svg.hashsalt": "fer-lib"}):
         figure.savefig(
@@ -204,8 +238,8 @@ def _picture(figure: Figure, *, raster: bool) -> tuple[str, str, float]:
         )
     plt.close(figure)
     if raster:
-        return "image/png", base64.b64encode(buffer.getvalue()).decode(), float(box.width)
-    return "image/svg+xml", buffer.getvalue().decode(), float(box.width)
+        return "image/png", base64.b64encode(buffer.getvalue()).decode(), about
+    return "image/svg+xml", buffer.getvalue().decode(), about
 
 
 def _as_json(value: Any) -> Any:

@@ -57,6 +57,14 @@ class Section:
         """The paths of all placeholders, such as `accuracy.private`."""
         return frozenset(name for _, name, _, _ in self._pieces() if name is not None)
 
+    def fits(self, facts: Facts) -> bool:
+        """Whether all its placeholders have facts."""
+        try:
+            self.plain(facts)
+        except InputError:
+            return False
+        return True
+
     def plain(self, facts: Facts) -> str:
         """The text with its placeholders filled, Markdown left as it is.
 

@@ -8,6 +8,7 @@ figure without a description is an error here, not a gap on paper.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import shutil
@@ -22,78 +23,80 @@ import typst
 from fer_lib import fonts
 from fer_lib.errors import InputError
 from fer_lib.files import replacing
-from fer_lib.publish.document import Report, Title, assemble, read_title
+from fer_lib.publish.document import Report
 from fer_lib.publish.prose import report_folder
-
-__all__ = ["NAME", "Title", "read_title", "render"]
+from fer_lib.publish.title import WHO
 
 NAME = "hw3-report"
 """File name of the report, without its suffix."""
 
-_HEADING = re.compile(r"<h[1-6]\b.*?</h[1-6]>", re.DOTALL)
+_HEADING = re.compile(r"<h[1-6]\b.*?</h[1-6]>|<ul class=\"headlines\">.*?</ul>", re.DOTALL)
 
 
-def render(
-    notebooks: Sequence[Path], out: Path, *, language: str, title: Title, texts: Path | None = None
-) -> tuple[Path, Path]:
-    """Set executed notebooks as one report, `hw3-report.html` and `hw3-report.pdf`.
+def write_page(reports: Sequence[Report], path: Path) -> None:
+    """Set reports, one for each language, as one HTML file.
 
     Args:
-        notebooks: One for each question, in their order, executed in `language`.
-        out: The folder for the report; made if it is not there. Each file appears whole or not at all.
-        language: `zh-TW` or `en`.
-        title: Who hands it in.
-        texts: The folder of prose by language; by default `report/text` of the repository.
+        reports: The first is the one that is seen first; all but it have a `prefix`.
+        path: The file, which appears whole or not at all.
+    """
+    page = _with_script_hash(_set(reports, "page.html.j2"))
+    page = _with_fonts(page, "".join(word for report in reports for word in report.labels.values()))
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
 
-    Returns:
-        The two files.
+
+def write_paper(report: Report, path: Path) -> None:
+    """Set a report as PDF.
 
     Raises:
-        InputError: A notebook holds no answer or one in another language, prose and facts do not fit, or a
-            character cannot be printed.
+        InputError: A character cannot be printed.
     """
-    templates = report_folder() / "templates"
-    report = assemble(notebooks, texts or report_folder() / "text", language, title)
-    page = _with_fonts(_set(report, templates, "page.html.j2"))
-    paper = _print(report, templates)
-    files = out / f"{NAME}.html", out / f"{NAME}.pdf"
-    with replacing(files[0]) as first, replacing(files[1]) as second:
-        first.write_text(page, encoding="utf-8")
-        second.write_bytes(paper)
-    return files
+    paper = _print(report)
+    with replacing(path) as temporary:
+        temporary.write_bytes(paper)
 
 
-def _set(report: Report, templates: Path, template: str) -> str:
-    """The report as HTML by one of the templates."""
+def _set(reports: Sequence[Report], template: str) -> str:
+    """The reports as HTML by one of the templates."""
     # Two seconds to load, which a report that is up to date need not wait for.
     from nbconvert import HTMLExporter
     from nbformat.v4 import new_notebook
 
+    templates = report_folder() / "templates"
     exporter = HTMLExporter(
         extra_template_basedirs=[str(templates.parent)], template_name=templates.name, template_file=template
     )
-    cells = [cell for chapter in report.chapters for cell in chapter.cells]
-    body, _ = exporter.from_notebook_node(new_notebook(cells=cells), {"report": report})
+    cells = [cell for report in reports for chapter in report.chapters for cell in chapter.cells]
+    body, _ = exporter.from_notebook_node(new_notebook(cells=cells), {"reports": reports})
     return str(body)
 
 
-def _with_fonts(page: str) -> str:
-    """The page with the parts of the two fonts that it needs in the place of their names."""
+def _with_script_hash(page: str) -> str:
+    """The page with a policy that runs its own script and no other."""
+    script = page.rpartition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return page.replace("SCRIPT-HASH", f"sha256-{digest}", 1)
+
+
+def _with_fonts(page: str, script: str) -> str:
+    """The page with the parts of the two fonts that it and its script need in the place of their names."""
     headings = "".join(_HEADING.findall(page))
-    for family, text in ((fonts.FAMILY, page), (fonts.SERIF_FAMILY, headings)):
+    for family, text in ((fonts.FAMILY, page + script), (fonts.SERIF_FAMILY, headings)):
         data = base64.b64encode(fonts.woff2_subset("".join(sorted(set(text))), family)).decode()
         page = page.replace(f"url({family})", f"url(data:font/woff2;base64,{data})")
     return page
 
 
-def _print(report: Report, templates: Path) -> bytes:
+def _print(report: Report) -> bytes:
     """The report as PDF."""
     with tempfile.TemporaryDirectory(prefix="fer-lib-") as name:
         # The root of all that Typst may read: what is written here and nothing else.
         root = Path(name)
+        templates = report_folder() / "templates"
         for block in (block for chapter in report.chapters for block in chapter.blocks if block.picture):
             (root / block.file).write_bytes(block.picture)
-        (root / "body.typ").write_text(_as_typst(report, templates), encoding="utf-8")
+        (root / "body.typ").write_text(_as_typst(report, templates / "print.lua"), encoding="utf-8")
         main = Path(shutil.copy(templates / "print.typ", root))
         try:
             return bytes(
@@ -112,18 +115,18 @@ def _print(report: Report, templates: Path) -> bytes:
             raise InputError(_explain(error)) from None
 
 
-def _as_typst(report: Report, templates: Path) -> str:
+def _as_typst(report: Report, filter_file: Path) -> str:
     """The report's body as Typst markup, in which every text is a string and none is markup."""
     return str(
         pypandoc.convert_text(
-            _set(report, templates, "print.html.j2"),
+            _set([report], "print.html.j2"),
             "typst",
             format="html-auto_identifiers",
             extra_args=[
                 "--sandbox",
                 "--wrap=none",
                 "--shift-heading-level-by=-1",
-                f"--lua-filter={templates / 'print.lua'}",
+                f"--lua-filter={filter_file}",
             ],
         )
     )
@@ -131,7 +134,7 @@ def _as_typst(report: Report, templates: Path) -> str:
 
 def _front_matter(report: Report) -> str:
     """What stands around the body, as JSON: Typst sees strings."""
-    who = {key: getattr(report.who, key) for key in ("student_id", "department", "name")}
+    who = {key: getattr(report.who, key) for key in WHO}
     return json.dumps(
         {
             "language": report.language,

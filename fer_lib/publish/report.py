@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from fer_lib import data
+from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
 from fer_lib.files import write_text
 from fer_lib.publish import execute, render
+from fer_lib.publish.assemble import assemble
+from fer_lib.publish.document import Report
 from fer_lib.publish.execute import NOTEBOOKS, ROOT, Scalar
-from fer_lib.publish.render import NAME, read_title
+from fer_lib.publish.own import file_for
+from fer_lib.publish.prose import read_sections
+from fer_lib.publish.render import NAME
+from fer_lib.publish.title import Title, read_title
 
 OWN = {
     "DATA": "give the data as make DATA=... or --data",
@@ -25,32 +35,43 @@ OWN = {
 """Parameters that the report sets itself, and what to do instead."""
 
 
+BOTH = "both"
+"""The language that is all languages: one page with a switch, a PDF in each."""
+
+FORMS = ("full", "short")
+"""The PDF with everything, or with what `report/short.yaml` keeps."""
+
+
 def make_report(
     source: str,
     *,
     profile: str = "quick",
     language: str = "zh-TW",
+    form: str = "full",
+    answers: Path | None = None,
     settings: Mapping[str, str] | None = None,
     title: Mapping[str, str] | None = None,
     run_root: Path = ROOT / "runs",
     out: Path = ROOT / "report" / "build",
-) -> tuple[Path, Path]:
+) -> tuple[Path, ...]:
     """Run what is stale and write `hw3-report.html` and `hw3-report.pdf`.
 
     Args:
         source: Data file or folder, as `data.load` takes it; "" for drawn faces.
         profile: A file in notebooks/profiles.
-        language: `zh-TW` or `en`.
+        language: `zh-TW`, `en` or `both`.
+        form: `full`, or `short` for a PDF of a few pages, `hw3-report-short.pdf`.
+        answers: A student's own words, see `publish.own`.
         settings: Parameters over the profile's, see `execute.resolve`.
         title: Entries over those of report/title.yaml, such as `{"name": "..."}`.
         run_root: The folder of all runs.
         out: The folder for the report; executed notebooks lie below it, in `executed/<profile>-<language>`.
 
     Returns:
-        The two files.
+        The page and the PDF, or the PDFs: that of the second language is `hw3-report.en.pdf`.
 
     Raises:
-        InputError: A parameter, the data or the title cannot be used.
+        InputError: A parameter, the data, the title or the words cannot be used.
         CellError: A notebook's cell failed.
     """
     settings = dict(settings or {})
@@ -59,24 +80,106 @@ def make_report(
             raise InputError(f"{name} is no parameter of a report: {OWN[name.rpartition('.')[2]]}.")
     parameters = execute.resolve(profile, settings)
     named = read_title(ROOT / "report" / "title.yaml", dict(title or {}))
-    shared: execute.Parameters = {
-        # As the notebooks see them, and no more of the user's folders than that takes.
-        "DATA": os.path.relpath(source, ROOT / "notebooks") if source else "",
-        "RUN_ROOT": os.path.relpath(run_root, ROOT / "notebooks"),
-        "LANGUAGE": language,
-        "PROFILE": ", ".join([profile, *_changes(settings, parameters[NOTEBOOKS[0]])]),
-    }
-    notebooks = _execute_all(
-        parameters, shared, out / "executed" / f"{profile}-{language}", data.source_fingerprint(source)
-    )
-    key = _key(notebooks, repr(named), language)
-    marker, files = out / f".{NAME}.key", (out / f"{NAME}.html", out / f"{NAME}.pdf")
+    languages = LANGUAGES[::-1] if language == BOTH else (language,)
+    if answers is not None:
+        for each in languages:
+            read_sections(file_for(answers, each))  # before anything is trained
+    fingerprint = data.source_fingerprint(source)
+    notebooks: dict[str, list[Path]] = {}
+    for each in languages:
+        shared: execute.Parameters = {
+            # As the notebooks see them, and no more of the user's folders than that takes.
+            "DATA": os.path.relpath(source, ROOT / "notebooks") if source else "",
+            "RUN_ROOT": os.path.relpath(run_root, ROOT / "notebooks"),
+            "LANGUAGE": each,
+            "PROFILE": ", ".join([profile, *_changes(settings, parameters[NOTEBOOKS[0]])]),
+        }
+        folder = out / "executed" / f"{profile}-{each}"
+        notebooks[each] = _execute_all(parameters, shared, folder, fingerprint)
+    document = Document(notebooks, named, form, answers, _commands(source, profile, language, form, settings))
+    marker, files = out / f".{NAME}-{form}.key", document.files(out)
+    key = document.key()
     if not (marker.is_file() and marker.read_text() == key and all(file.is_file() for file in files)):
         _say("setting the report ...\n")
         marker.unlink(missing_ok=True)
-        render.render(notebooks, out, language=language, title=named)
+        document.write(out)
         write_text(marker, key)
     return files
+
+
+@dataclass(frozen=True)
+class Document:
+    """What the page and the PDFs are set from.
+
+    Attributes:
+        notebooks: Executed notebooks by language.
+        title: Who hands it in.
+        form: One of `FORMS`.
+        answers: A student's own words, or None.
+        commands: What to type to repeat it.
+    """
+
+    notebooks: Mapping[str, Sequence[Path]]
+    title: Title
+    form: str
+    answers: Path | None
+    commands: Sequence[str]
+
+    def files(self, out: Path) -> tuple[Path, ...]:
+        """The page, and a PDF for each language."""
+        stem = NAME if self.form == "full" else f"{NAME}-{self.form}"
+        papers = [f"{stem}.pdf", *(f"{stem}.{language}.pdf" for language in list(self.notebooks)[1:])]
+        return (out / f"{NAME}.html", *(out / name for name in papers))
+
+    def write(self, out: Path) -> None:
+        """Set all files; each appears whole or not at all."""
+        page, *papers = self.files(out)
+        reports = [self._report(language) for language in self.notebooks]
+        for language, report, paper in zip(self.notebooks, reports, papers, strict=True):
+            render.write_paper(report if self.form == "full" else self._report(language, keep=_kept()), paper)
+        render.write_page(reports, page)
+
+    def key(self) -> str:
+        """A hash of all that the files depend on beside the executed notebooks' own inputs."""
+        report, library = ROOT / "report", ROOT / "fer_lib"
+        texts = [path for each in self.notebooks for path in sorted((report / "text" / each).glob("*.md"))]
+        own = [file_for(self.answers, each) for each in self.notebooks] if self.answers else []
+        code = [*sorted((report / "templates").iterdir()), *sorted((library / "publish").glob("*.py"))]
+        done = [path for paths in self.notebooks.values() for path in paths]
+        digest = hashlib.sha256(repr([self.title, self.commands]).encode())
+        for path in [*done, *texts, *own, *code, report / "short.yaml", library / "fonts.py"]:
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    def _report(self, language: str, *, keep: Mapping[str, Sequence[str]] | None = None) -> Report:
+        return assemble(
+            self.notebooks[language],
+            ROOT / "report" / "text",
+            language,
+            self.title,
+            own=self.answers,
+            keep=keep,
+            prefix="" if language == next(iter(self.notebooks)) else f"{language}-",
+            commands=self.commands,
+        )
+
+
+def _kept() -> dict[str, list[str]]:
+    """What the short form keeps: the parts of each answer."""
+    kept: dict[str, list[str]] = yaml.safe_load((ROOT / "report" / "short.yaml").read_text(encoding="utf-8"))
+    return kept
+
+
+def _commands(source: str, profile: str, language: str, form: str, settings: Mapping[str, str]) -> list[str]:
+    """What to type to repeat the report; of the data's place no more than its name."""
+    words = {
+        "DATA": Path(source).name if source else "",
+        "PROFILE": profile,
+        "LANGUAGE": language,
+        "FORM": form,
+    }
+    words = {k: v for k, v in words.items() if v and (k, v) != ("FORM", "full")} | dict(settings)
+    return [shlex.join(["make", "report", *(f"{k}={v}" for k, v in words.items())]), "make verify"]
 
 
 def _changes(settings: Mapping[str, str], parameters: execute.Parameters) -> list[str]:
@@ -99,17 +202,6 @@ def _execute_all(
             shared["RUN"] = execute.facts(path)["run"]["id"]
         notebooks.append(path)
     return notebooks
-
-
-def _key(notebooks: Sequence[Path], title: str, language: str) -> str:
-    """A hash of all that the document depends on beside the executed notebooks' own inputs."""
-    report, library = ROOT / "report", ROOT / "fer_lib"
-    texts = sorted((report / "text" / language).glob("*.md"))
-    code = [*sorted((report / "templates").iterdir()), *sorted((library / "publish").glob("*.py"))]
-    digest = hashlib.sha256(title.encode())
-    for path in [*notebooks, *texts, *code, library / "fonts.py"]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _say(text: str) -> None:
