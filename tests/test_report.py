@@ -82,7 +82,7 @@ def test_dangerous_name_appears_as_text(chinese):
 
 def test_figures_and_tables_are_numbered_described_and_complete(chinese):
     _, page, text = chinese
-    figures, tables = page.find_all("figure"), page.find_all("table")
+    figures, tables = page.find_all("figure"), page.select(".chapter table")
     captions = [figure.figcaption.get_text() for figure in figures]
     assert [int(re.match(r"\s*圖\s*(\d+)", caption)[1]) for caption in captions] == list(range(1, 14))
     numbers = [int(re.match(r"\s*表\s*(\d+)", table.caption.get_text())[1]) for table in tables]
