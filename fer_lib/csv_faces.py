@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
@@ -18,11 +14,21 @@ import numpy.typing as npt
 from fer_lib.emotions import EMOTIONS, FACE_SIZE
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
+from fer_lib.packed import Entry
+from fer_lib.tables import (
+    MOST_FACES,
+    MOST_PROBLEMS,
+    FaceTable,
+    Problem,
+    too_many_faces,
+    too_many_problems,
+)
 
 KINDS: Mapping[frozenset[str], str] = {
     frozenset({"label", "pixels", "usage"}): "FER2013 with its three splits (emotion,pixels,Usage)",
-    frozenset({"label", "pixels"}): "labelled faces (label,feature)",
+    frozenset({"label", "pixels"}): "labelled faces (label,feature or emotion,pixels)",
     frozenset({"id", "pixels"}): "faces without labels (id,feature)",
+    frozenset({"pixels"}): "faces without labels (pixels)",
 }
 """What a file is, by what its columns hold."""
 
@@ -39,54 +45,8 @@ _LABELS = {str(label).encode(): label for label in range(len(EMOTIONS))}
 _SPLITS = {b"Training": "train", b"PublicTest": "public", b"PrivateTest": "private"}
 _AROUND = b' \t\r\n"'  # quotes only ever surround a whole field: none of ours holds a comma
 _HEADER_BYTES = 4096
-_BUFFER_BYTES = 1 << 18
 _LINES_AT_ONCE = 64  # half a megabyte of text, which stays in the processor's cache
-_LINES_NAMED = 5
-
-
-class Problem(NamedTuple):
-    """A line that cannot be used: its number in an editor (the header is line 1), and what it has."""
-
-    line: int
-    what: str
-
-
-@dataclass(frozen=True)
-class FaceTable:
-    """What a CSV file holds.
-
-    Attributes:
-        path: The file.
-        kind: What it is, one of the values of `KINDS`.
-        faces: The usable faces in file order; `ids` from the id column, else 0, 1, 2, ...
-        splits: str array (n,): "train", "public", "private" or "test".
-        lines: int64 array (n,): the line of each face, where the header is line 1.
-        problems: The lines that cannot be used, in file order.
-    """
-
-    path: Path
-    kind: str
-    faces: Faces
-    splits: npt.NDArray[np.str_]
-    lines: npt.NDArray[np.int64]
-    problems: tuple[Problem, ...] = ()
-
-    def require_usable(self) -> None:
-        """Do nothing if every line holds a face.
-
-        Raises:
-            InputError: Some lines do not; says how many, which, and what is wrong with the first.
-        """
-        if not self.problems:
-            return
-        first, *others = self.problems
-        message = f"{self.path} line {first.line} has {first.what}"
-        if others:
-            named = ", ".join(str(problem.line) for problem in others[:_LINES_NAMED])
-            more = ", ..." if len(others) > _LINES_NAMED else ""
-            lines = _plural("line", len(others))
-            message += f", and {len(others)} more {lines} cannot be used ({lines} {named}{more})"
-        raise InputError(f"{message}; correct or delete what is wrong, or download the file again.")
+_LONGEST_LINE = 1 << 20  # a face needs at most 10 kB
 
 
 class _Row(NamedTuple):
@@ -96,14 +56,20 @@ class _Row(NamedTuple):
     id: int | None
 
 
-def read_csv(path: Path, *, split: str | None = None) -> FaceTable:
-    """Read a CSV file of faces, plain or gzipped, whatever its name.
+def columns_of(entry: Entry) -> list[str] | None:
+    """What the columns of a CSV file of faces hold, "label", "pixels", "usage" or "id"; None of any other file."""
+    names = _names(entry.head(_HEADER_BYTES).partition(b"\n")[0])
+    return None if names is None else _held(names)
+
+
+def read_csv(entry: Entry, *, split: str | None = None) -> FaceTable:
+    """Read a CSV file of faces, whatever its name.
 
     Columns may stand in any order; quotes, blanks around a field, blank lines, Windows line ends and a byte
     order mark make no difference.
 
     Args:
-        path: A file with one of the column sets of `KINDS`.
+        entry: A file with one of the column sets of `KINDS`.
         split: The split of faces without Usage; by default "train" where labelled, "test" where not.
 
     Raises:
@@ -113,60 +79,77 @@ def read_csv(path: Path, *, split: str | None = None) -> FaceTable:
     rows: list[_Row] = []
     pixels = [np.empty((0, FACE_SIZE, FACE_SIZE), np.uint8)]
     problems: list[Problem] = []
-    with _opened(path) as file:
-        columns = _columns(path, file.readline(_HEADER_BYTES))
+    with entry.opened() as file:
+        columns = _columns(entry.path, file.readline(_HEADER_BYTES))
         default = split or ("train" if "label" in columns else "test")
-        lines = enumerate(file, start=2)
+        lines = _lines(entry.path, file)
         while chunk := list(islice(lines, _LINES_AT_ONCE)):
             chunk_rows, chunk_pixels, chunk_problems = _read_lines(chunk, columns, default)
             rows += chunk_rows
             pixels.append(chunk_pixels)
             problems += chunk_problems
+            if len(rows) > MOST_FACES:
+                raise too_many_faces(entry.path)
+            if len(problems) > MOST_PROBLEMS:
+                raise too_many_problems(entry.path, problems[0])
     if not rows and not problems:
-        raise InputError(f"{path} has a header but no faces; download it again.")
+        raise InputError(f"{entry.path} has a header but no faces; download it again.")
     faces = Faces(
         np.concatenate(pixels),
         np.array([row.label for row in rows], np.int64) if "label" in columns else None,
         np.array([row.id for row in rows] if "id" in columns else range(len(rows)), np.int64),
     )
     splits = np.array([row.split for row in rows], np.str_)
-    line_numbers = np.array([row.line for row in rows], np.int64)
-    return FaceTable(path, KINDS[frozenset(columns)], faces, splits, line_numbers, tuple(problems))
+    places = [f"line {row.line}" for row in rows]
+    return FaceTable(entry.path, KINDS[frozenset(columns)], faces, splits, places, tuple(problems))
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[BufferedReader]:
-    """The bytes of a file, unzipped where it is gzipped; reading raises `InputError`, not `OSError`."""
-    try:
-        with path.open("rb", buffering=0) as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-            file.seek(0)
-            yield BufferedReader(gzip.GzipFile(fileobj=file) if zipped else file, _BUFFER_BYTES)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise InputError(f"{path} is a damaged gzip file; download it again.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+def _lines(path: Path, file: BufferedReader) -> Iterator[tuple[int, bytes]]:
+    """The lines after the header that are not blank, with their numbers in an editor."""
+    blank = 0
+    number = 1
+    while line := file.readline(_LONGEST_LINE):
+        number += 1
+        if len(line) == _LONGEST_LINE:
+            raise InputError(f"{path} line {number} is longer than any face; download the file again.")
+        if line.strip(_AROUND + b","):
+            yield number, line
+        else:
+            blank += 1
+        if blank > MOST_PROBLEMS:
+            raise InputError(f"{path} has more than {MOST_PROBLEMS:,} blank lines; download it again.")
 
 
 def _columns(path: Path, header: bytes) -> list[str]:
     """What each column holds, by the first line of a file."""
     if not header:
         raise InputError(f"{path} is empty; download it again.")
-    try:
-        text = header.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
+    names = _names(header)
+    if names is None:
         raise InputError(f"{path} is not a CSV file: it does not begin with a line of UTF-8 text.")
-    names = [name.strip(_AROUND.decode()) for name in text.split(",")]
-    holds = [_HOLDS.get(name.lower(), "") for name in names]
-    if frozenset(holds) not in KINDS or len(set(holds)) < len(holds):
+    columns = _held(names)
+    if columns is None:
         found = _shown(",".join(names).encode(), 80)
         raise InputError(
             f"{path} has the columns {found}, but a file of faces has emotion,pixels,Usage (fer2013.csv), "
             "label,feature (the course's train.csv) or id,feature (its test.csv)."
         )
-    return holds
+    return columns
+
+
+def _names(header: bytes) -> list[str] | None:
+    """The names of the columns, or None of something that is no text."""
+    try:
+        text = header.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else [name.strip(_AROUND.decode()) for name in text.split(",")]
+
+
+def _held(names: Sequence[str]) -> list[str] | None:
+    """What the columns with these names hold, or None if they are not those of faces."""
+    holds = [_HOLDS.get(name.lower(), "") for name in names]
+    return holds if frozenset(holds) in KINDS and len(set(holds)) == len(holds) else None
 
 
 def _read_lines(
@@ -175,24 +158,23 @@ def _read_lines(
     """The faces of some numbered lines, and what is wrong with the lines that hold none."""
     rows: list[_Row] = []
     texts: list[bytes] = []
-    problems: list[Problem] = []
+    problems: list[tuple[int, str]] = []
     for number, line in lines:
         values = [value.strip(_AROUND) for value in line.split(b",")]
-        if not any(values):
-            continue
         try:
             fields = _fields(values, columns)
             rows.append(_row(number, fields, split))
             texts.append(fields["pixels"])
         except ValueError as error:
-            problems.append(Problem(number, str(error)))
+            problems.append((number, str(error)))
     pixels, good = _parse_pixels(texts)
-    problems += [Problem(rows[i].line, _pixel_problem(texts[i])) for i in np.flatnonzero(~good)]
-    problems.sort()
+    problems += [(rows[i].line, _pixel_problem(texts[i])) for i in np.flatnonzero(~good)]
     last_number, last_line = lines[-1]
-    if problems and problems[-1].line == last_number and not last_line.endswith(b"\n"):
-        problems[-1] = Problem(last_number, f"{problems[-1].what}, and there the file breaks off")
-    return [row for row, ok in zip(rows, good, strict=True) if ok], pixels, problems
+    broken = "" if last_line.endswith(b"\n") else ", and there the file breaks off"
+    named = [
+        Problem(f"line {line}", what + broken * (line == last_number)) for line, what in sorted(problems)
+    ]
+    return [row for row, ok in zip(rows, good, strict=True) if ok], pixels, named
 
 
 def _fields(values: Sequence[bytes], columns: Sequence[str]) -> dict[str, bytes]:

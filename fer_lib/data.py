@@ -1,23 +1,21 @@
-"""Files to faces: what `DATA` may name, the cache of drawn faces, and the validation split."""
+"""Files to faces: `load`, the cache of what was read and drawn, and the validation split."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fer_lib import synthetic
-from fer_lib.csv_faces import FaceTable, read_csv
-from fer_lib.emotions import EMOTIONS, FACE_SIZE
+from fer_lib import sources, synthetic
+from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
+from fer_lib.face_cache import SUFFIX, cached, prune
 from fer_lib.faces import Faces, FaceSplits
-from fer_lib.files import replacing
+from fer_lib.tables import ORDER, FaceTable
 
 DRAWN = ""
 """The `DATA` that means drawn faces."""
@@ -25,94 +23,65 @@ DRAWN = ""
 DRAWING_CODE = ("synthetic", "drawing", "anatomy", "faces", "emotions")
 """The modules that decide what is drawn."""
 
-_TRAIN, _TEST = "train.csv", "test.csv"
-_IN_FOLDERS = (_TRAIN, "fer2013.csv", "icml_face_data.csv")
-_LISTED = 8
+READING_CODE = (
+    "data", "sources", "packed", "tables", "csv_faces", "npz_faces", "image_faces", "ferplus", "face_cache",
+    "faces", "emotions",
+)  # fmt: skip
+"""The modules that decide what is read."""
+
+_READ = "read-"
+_WORTH_KEEPING = 1 << 22  # bytes; less is read faster than it is looked up
 
 
-def load(path: str | Path, *, seed: int = 0, cache: Path | None = None) -> FaceSplits:
+def load(
+    path: str | Path, *, seed: int = 0, cache: Path | None = None, drop_leaked: bool = False
+) -> FaceSplits:
     """Load a data set, as its source divides it.
 
     Args:
-        path: `fer2013.csv` or `icml_face_data.csv` (train, public and private faces), the course's
-            `train.csv` (and the `test.csv` beside it, where there is one), any of them gzipped, or a folder
-            that holds them; the course's come first in a folder with both. "" draws faces.
+        path: What README's "Your own data" names: a CSV file with the columns of `fer2013.csv` (train, public and
+            private faces) or of the course's `train.csv` (and the `test.csv` beside it), an .npz file, pictures in
+            folders, a folder or archive with one of them. FER+'s `fer2013new.csv` beside them gives votes. "" draws
+            faces.
         seed: Which faces to draw; files know no seed.
-        cache: Folder for drawn faces; by default `data/` in the project around the working directory.
+        cache: Folder for what was drawn or read; by default `data/` in the project around the working directory, and
+            only for what takes long.
+        drop_leaked: Leave out test faces that are exact copies of training faces.
 
     Raises:
-        InputError: There is no such file, it is of an unknown format, or a line of it cannot be used.
+        InputError: There is no such file or folder, it is of an unknown format, or a place in it cannot be used.
     """
-    if path == DRAWN:
-        folder = _project_root() / "data" if cache is None else cache
-        draw = partial(synthetic.drawn_splits, seed=seed)
-        return cached(folder / f"drawn-{seed}.npz", source_fingerprint(DRAWN), draw)
-    tables = read_tables(path)
-    parts: dict[str, Faces] = {}
-    for table in tables:
-        table.require_usable()
-        for split in dict.fromkeys(table.splits.tolist()):
-            if split in parts:
-                raise InputError(
-                    f"{tables[0].path} and {table.path} both hold {split} faces; keep one of them."
-                )
-            parts[split] = table.faces[table.splits == split]
-    train = parts.pop("train", None)
-    if train is None or train.labels is None:
-        raise InputError(
-            f"{tables[0].path} holds no labelled training faces; name a train.csv or a fer2013.csv."
-        )
-    return FaceSplits(train, parts, source=" + ".join(table.path.name for table in tables))
+    splits = _drawn(seed, cache) if path == DRAWN else _read(path, cache)
+    return splits.without_leaked() if drop_leaked else splits
 
 
 def load_unlabelled(path: str | Path) -> Faces:
     """Load faces to predict.
 
     Args:
-        path: A CSV file of faces: all of them, in file order, whether labelled or not. Or a folder: its
-            `test.csv`, or else the file that `load` would read.
+        path: Any source that `load` takes: the faces of its test file, in file order, or else all of them. Of pictures
+            those that stand in no training folder, or else all.
 
     Returns:
-        Faces without labels; `ids` from the file's id column, else their position: 0, 1, 2, ...
+        Faces without labels; `ids` from the id column or the pictures' numbers, else their position: 0, 1, 2, ...
 
     Raises:
         InputError: The same as `load`, and for "".
     """
     if path == DRAWN:
         raise InputError("There are no faces to predict; name a file such as test.csv (id,feature).")
-    path = Path(path)
-    file = (_find(path, (_TEST,)) if path.is_dir() else None) or source_files(path)[0]
-    table = read_csv(file)
-    table.require_usable()
-    return Faces(table.faces.pixels, None, table.faces.ids)
+    with sources.found(path) as source:
+        tables = source.unlabelled_tables()
+    for table in tables:
+        table.require_usable()
+    ids = tables[0].faces.ids if len(tables) == 1 else np.arange(sum(len(table.faces) for table in tables))
+    return Faces(np.concatenate([table.faces.pixels for table in tables]), None, ids)
 
 
 def read_tables(path: str | Path) -> list[FaceTable]:
-    """Read the files that `load` reads, with the lines that cannot be used."""
-    first, *tests = source_files(path)
-    return [read_csv(first), *(read_csv(test, split="test") for test in tests)]
-
-
-def source_files(path: str | Path) -> list[Path]:
-    """The files that `load` reads: one, or the course's `train.csv` and `test.csv`.
-
-    Raises:
-        InputError: There is no such file or folder, or nothing in the folder that could be read.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(
-            f"There is no file or folder {path}; check the spelling, or leave DATA empty for drawn faces."
-        )
-    file = _find(path, _IN_FOLDERS) if path.is_dir() else path
-    if file is None:
-        names = sorted(entry.name for entry in path.iterdir())
-        found = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
-        raise InputError(
-            f"The folder {path} holds {found or 'nothing'}, but none of {', '.join(_IN_FOLDERS)}."
-        )
-    test = _find(file.parent, (_TEST,)) if file.name.removesuffix(".gz") == _TRAIN else None
-    return [file] if test is None else [file, test]
+    """Read what `load` would, with the places that cannot be used."""
+    with sources.found(path) as source:
+        return source.tables()
 
 
 def source_fingerprint(path: str | Path) -> str:
@@ -121,12 +90,10 @@ def source_fingerprint(path: str | Path) -> str:
     Raises:
         InputError: There is no such file or folder, or nothing in the folder that could be read.
     """
-    code = [Path(__file__).with_name(f"{name}.py") for name in DRAWING_CODE]
-    digest = hashlib.sha256()
-    for file in code if path == DRAWN else source_files(path):
-        with file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest()[:16]
+    if path == DRAWN:
+        return _code_digest(DRAWING_CODE)[:16]
+    with sources.found(path) as source:
+        return source.digest()[:16]
 
 
 def split_validation(faces: Faces, *, fraction: float = 0.15, seed: int) -> tuple[Faces, Faces]:
@@ -163,64 +130,57 @@ def split_validation(faces: Faces, *, fraction: float = 0.15, seed: int) -> tupl
     return faces[~held_out], faces[held_out]
 
 
-def cached(file: Path, key: str, make: Callable[[], FaceSplits]) -> FaceSplits:
-    """Read faces from an .npz file, or make them and write it.
+def _drawn(seed: int, cache: Path | None) -> FaceSplits:
+    folder = _project_root() / "data" if cache is None else cache
+    draw = partial(synthetic.drawn_splits, seed=seed)
+    return cached(folder / f"drawn-{seed}{SUFFIX}", source_fingerprint(DRAWN), draw)
 
-    Several processes may do so at once: a file is replaced only by a whole one.
 
-    Args:
-        file: Where the faces are kept.
-        key: What they depend on; a file with another key is made anew, and so is a damaged one.
-        make: Makes the faces.
-    """
-    # Reading damaged bytes can raise almost anything, and whatever it is, the answer is the same.
-    with suppress(Exception):
-        return _read_cache(file, key)
-    splits = make()
-    # In a place that cannot be written to, all that is lost is time.
-    with suppress(OSError), replacing(file) as temporary:
-        np.savez(temporary, **_pack(splits, key))
+def _read(path: str | Path, cache: Path | None) -> FaceSplits:
+    folder = _project_root() / "data" if cache is None else cache
+    with sources.found(path) as source:
+        stamp = source.stamp()
+        if cache is None and sum(size for size, _ in stamp) < _WORTH_KEEPING:
+            return _joined(source.tables())
+        key = hashlib.sha256((source.digest() + _code_digest(READING_CODE)).encode()).hexdigest()
+
+        def read() -> FaceSplits:
+            splits = _joined(source.tables())
+            if source.stamp() != stamp:
+                raise InputError(f"{path} changed while it was being read; run the command again.")
+            return splits
+
+        splits = cached(folder / f"{_READ}{key[:16]}{SUFFIX}", key, read)
+    prune(folder, _READ)
     return splits
 
 
-def _pack(splits: FaceSplits, key: str) -> dict[str, Any]:
-    arrays: dict[str, Any] = {
-        "key": np.array(key),
-        "source": np.array(splits.source),
-        "drawn": np.array(splits.drawn),
-        "splits": np.array(["train", *splits.tests]),
-    }
-    for name, faces in {"train": splits.train, **splits.tests}.items():
-        arrays |= {f"{name}.pixels": faces.pixels, f"{name}.ids": faces.ids}
-        if faces.labels is not None:
-            arrays[f"{name}.labels"] = faces.labels
-        if faces.regions is not None:
-            arrays[f"{name}.regions"] = np.packbits(faces.regions, axis=-1)
-    return arrays
+def _joined(tables: Sequence[FaceTable]) -> FaceSplits:
+    """The tables' faces by split."""
+    parts: dict[str, Faces] = {}
+    owners: dict[str, FaceTable] = {}
+    for table in tables:
+        table.require_usable()
+        for split in dict.fromkeys(table.splits.tolist()):
+            if split in parts:
+                raise InputError(
+                    f"{owners[split].path} and {table.path} both hold {split} faces; keep one of them."
+                )
+            owners[split], parts[split] = table, table.faces[table.splits == split]
+    train = parts.pop("train", None)
+    if train is None or train.labels is None:
+        raise InputError(
+            f"{tables[0].path} holds no labelled training faces; name a train.csv or a fer2013.csv."
+        )
+    tests = {split: parts[split] for split in ORDER if split in parts}
+    return FaceSplits(train, tests, source=" + ".join(dict.fromkeys(table.path.name for table in tables)))
 
 
-def _read_cache(file: Path, key: str) -> FaceSplits:
-    with np.load(file) as arrays:
-        if arrays["key"] != key:
-            raise ValueError(f"{file} was made with another key")
-        parts = {name: _unpack(arrays, name) for name in arrays["splits"].tolist()}
-        return FaceSplits(parts.pop("train"), parts, str(arrays["source"]), bool(arrays["drawn"]))
-
-
-def _unpack(arrays: Mapping[str, npt.NDArray[Any]], name: str) -> Faces:
-    labels, regions = arrays.get(f"{name}.labels"), arrays.get(f"{name}.regions")
-    return Faces(
-        arrays[f"{name}.pixels"],
-        labels,
-        arrays[f"{name}.ids"],
-        None if regions is None else np.unpackbits(regions, axis=-1, count=FACE_SIZE).astype(np.bool_),
-    )
-
-
-def _find(folder: Path, names: Sequence[str]) -> Path | None:
-    """The first of some files, plain or gzipped, that a folder has."""
-    candidates = (folder / f"{name}{suffix}" for name in names for suffix in ("", ".gz"))
-    return next((path for path in candidates if path.is_file()), None)
+def _code_digest(modules: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for name in modules:
+        digest.update(hashlib.sha256(Path(__file__).with_name(f"{name}.py").read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _project_root() -> Path:

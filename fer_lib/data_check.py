@@ -73,14 +73,14 @@ def check(path: str | Path, *, cache: Path | None = None) -> DataSummary:
         ]
         return _summary({splits.source: "seven emotions, drawn by this program"}, parts, [])
     tables = read_tables(path)
-    where = {table.path: "line" if len(tables) == 1 else f"{table.path.name} line" for table in tables}
+    where = {table.path: "" if len(tables) == 1 else f"{table.path.name} " for table in tables}
     return _summary(
         {table.path.name: table.kind for table in tables},
         [
-            _Part(table.faces, table.splits, [f"{where[table.path]} {line}" for line in table.lines.tolist()])
+            _Part(table.faces, table.splits, [f"{where[table.path]}{place}" for place in table.places])
             for table in tables
         ],
-        [f"{where[table.path]} {line} has {what}" for table in tables for line, what in table.problems],
+        [f"{where[table.path]}{place} has {what}" for table in tables for place, what in table.problems],
     )
 
 

@@ -4,5 +4,14 @@
 class InputError(Exception):
     """Input that cannot be used: one sentence that says what was found, where, and what to do.
 
-    The command line prints the sentence and exits with status 2; no traceback.
+    The command line prints the sentence and exits with status 2; no traceback. It stays one line whatever stands in
+    it: names of files may hold line ends and worse.
     """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+
+def printable(text: str) -> str:
+    r"""A text on one line, with what no terminal can show written as in Python: a line end as \n."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -51,7 +51,7 @@ def assert_same(one: FaceSplits, other: FaceSplits) -> None:
     assert (one.source, one.drawn, list(one.tests)) == (other.source, other.drawn, list(other.tests))
     pairs = [(one.train, other.train), *((one.tests[name], other.tests[name]) for name in one.tests)]
     for faces, expected in pairs:
-        for name in ("pixels", "labels", "ids", "regions"):
+        for name in ("pixels", "labels", "ids", "regions", "votes"):
             array, wanted = getattr(faces, name), getattr(expected, name)
             assert (array is None) == (wanted is None)
             assert array is None or (array.dtype == wanted.dtype and np.array_equal(array, wanted))
@@ -114,7 +114,7 @@ def test_a_folder_without_faces_says_what_it_holds(tmp_path: Path) -> None:
     for name in ("notes.txt", "answer.csv"):
         write(tmp_path / name, "x")
     message = refused(tmp_path)
-    assert "holds answer.csv, notes.txt, but none of train.csv, fer2013.csv, icml_face_data.csv" in message
+    assert "holds answer.csv, notes.txt, but no CSV file with columns of faces" in message
 
 
 def test_an_empty_folder_says_that_it_holds_nothing(tmp_path: Path) -> None:
@@ -209,26 +209,26 @@ def never() -> FaceSplits:
 
 
 def test_cached_faces_are_read_back_whole(tmp_path: Path) -> None:
-    made = data.cached(tmp_path / "new" / "faces.npz", "key", draw)
+    made = data.cached(tmp_path / "new" / "faces.cache", "key", draw)
     assert_same(made, draw())
-    assert_same(data.cached(tmp_path / "new" / "faces.npz", "key", never), made)
+    assert_same(data.cached(tmp_path / "new" / "faces.cache", "key", never), made)
 
 
 def test_cached_faces_may_lack_labels_and_regions(tmp_path: Path) -> None:
     splits = FaceSplits(TRAIN, {"test": TEST}, "two files")
-    data.cached(tmp_path / "faces.npz", "key", lambda: splits)
-    assert_same(data.cached(tmp_path / "faces.npz", "key", never), splits)
+    data.cached(tmp_path / "faces.cache", "key", lambda: splits)
+    assert_same(data.cached(tmp_path / "faces.cache", "key", never), splits)
 
 
 def test_a_cache_with_another_key_is_made_anew(tmp_path: Path) -> None:
-    data.cached(tmp_path / "faces.npz", "old", lambda: FaceSplits(TRAIN))
-    assert len(data.cached(tmp_path / "faces.npz", "new", draw).train) == 8
-    assert len(data.cached(tmp_path / "faces.npz", "new", never).train) == 8
+    data.cached(tmp_path / "faces.cache", "old", lambda: FaceSplits(TRAIN))
+    assert len(data.cached(tmp_path / "faces.cache", "new", draw).train) == 8
+    assert len(data.cached(tmp_path / "faces.cache", "new", never).train) == 8
 
 
 @pytest.mark.parametrize("kept", [0, 10, 1000, 20_000])
 def test_a_truncated_cache_is_made_anew(tmp_path: Path, kept: int) -> None:
-    file = tmp_path / "faces.npz"
+    file = tmp_path / "faces.cache"
     made = data.cached(file, "key", draw)
     file.write_bytes(file.read_bytes()[:kept])
     assert_same(data.cached(file, "key", draw), made)
@@ -236,7 +236,7 @@ def test_a_truncated_cache_is_made_anew(tmp_path: Path, kept: int) -> None:
 
 
 def test_a_flipped_bit_in_the_cached_pixels_is_noticed(tmp_path: Path) -> None:
-    file = tmp_path / "faces.npz"
+    file = tmp_path / "faces.cache"
     made = data.cached(file, "key", draw)
     content = bytearray(file.read_bytes())
     content[content.index(made.train.pixels[3].tobytes())] ^= 1
@@ -246,7 +246,7 @@ def test_a_flipped_bit_in_the_cached_pixels_is_noticed(tmp_path: Path) -> None:
 
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
     write(tmp_path / "file", "in the way")
-    assert len(data.cached(tmp_path / "file" / "faces.npz", "key", draw).train) == 8
+    assert len(data.cached(tmp_path / "file" / "faces.cache", "key", draw).train) == 8
 
 
 def test_a_cache_made_twice_at_once_is_whole(tmp_path: Path) -> None:
@@ -257,15 +257,15 @@ def test_a_cache_made_twice_at_once_is_whole(tmp_path: Path) -> None:
         return draw()
 
     with ThreadPoolExecutor(2) as pool:
-        one, other = pool.map(lambda _: data.cached(tmp_path / "faces.npz", "key", draw_together), range(2))
+        one, other = pool.map(lambda _: data.cached(tmp_path / "faces.cache", "key", draw_together), range(2))
     assert_same(one, other)
-    assert_same(data.cached(tmp_path / "faces.npz", "key", never), one)
-    assert [path.name for path in tmp_path.iterdir()] == ["faces.npz"]
+    assert_same(data.cached(tmp_path / "faces.cache", "key", never), one)
+    assert [path.name for path in tmp_path.iterdir()] == ["faces.cache"]
 
 
 def test_drawn_faces_come_from_the_cache_of_their_seed(tmp_path: Path) -> None:
     splits = draw()
-    data.cached(tmp_path / "drawn-3.npz", data.source_fingerprint(""), lambda: splits)
+    data.cached(tmp_path / "drawn-3.faces", data.source_fingerprint(""), lambda: splits)
     assert_same(data.load("", seed=3, cache=tmp_path), splits)
 
 
@@ -276,7 +276,7 @@ def test_the_cache_lies_in_the_project_around_the_working_directory(
     write(tmp_path / "pyproject.toml", "")
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
-    data.cached(tmp_path / "data" / "drawn-3.npz", data.source_fingerprint(""), lambda: splits)
+    data.cached(tmp_path / "data" / "drawn-3.faces", data.source_fingerprint(""), lambda: splits)
     assert_same(data.load("", seed=3), splits)
 
 

@@ -96,7 +96,7 @@ def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
 
 def test_drawn_faces_are_described_from_the_cache(tmp_path: Path) -> None:
     splits = synthetic.drawn_splits(train=14, test=7)
-    data.cached(tmp_path / "drawn-0.npz", data.source_fingerprint(""), lambda: splits)
+    data.cached(tmp_path / "drawn-0.faces", data.source_fingerprint(""), lambda: splits)
     summary = check("", cache=tmp_path)
     assert summary.faces == {"train": 14, "public": 7, "private": 7}
     assert "drawn faces: seven emotions, drawn by this program" in describe(summary)
@@ -106,7 +106,7 @@ def test_the_description_says_all_of_it(tmp_path: Path) -> None:
     train, test = repeated([0, 1, 1, 2], [0, 1, 6, 2]), repeated([1, 3], [0, 0])
     train.pixels[3] = 255
     assert describe(check(course_folder(tmp_path, train, test))).splitlines() == [
-        "train.csv: labelled faces (label,feature)",
+        "train.csv: labelled faces (label,feature or emotion,pixels)",
         "test.csv: faces without labels (id,feature)",
         "",
         "      faces angry disgust fear happy sad surprise neutral",

@@ -1,0 +1,214 @@
+"""What `DATA` may name: which files in a folder or archive are the faces, told by content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from fer_lib.csv_faces import columns_of, read_csv
+from fer_lib.errors import InputError
+from fer_lib.ferplus import FERPLUS, is_ferplus, read_votes, with_votes
+from fer_lib.image_faces import is_picture, read_pictures, read_unlabelled_pictures
+from fer_lib.npz_faces import array_roles, is_array, read_npz
+from fer_lib.packed import Entry, listed
+from fer_lib.tables import FaceTable
+
+KNOWN = ("train", "fer2013", "icml_face_data")
+"""Names, without suffixes, of the files to read first where a folder has several."""
+
+_TEST = "test"
+_DEEPEST = 3
+_LISTED = 8
+_SUFFIXES = ("", ".gz", ".zip")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A CSV file of faces, or the arrays of an .npz file.
+
+    Attributes:
+        entries: The file, or the arrays.
+        holds: What there is beside pixels: "label", "usage" (it says the split of every face), "id".
+    """
+
+    entries: tuple[Entry, ...]
+    holds: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """Its own name, without its folder."""
+        first = self.entries[0]
+        return first.file.name if is_array(first) else first.parts[-1]
+
+    @property
+    def stem(self) -> str:
+        """Its name without suffixes."""
+        return self.name.lower().partition(".")[0]
+
+    @property
+    def rank(self) -> tuple[int, bool, int]:
+        """What is read first: a known name, then what is unpacked, then what lies higher."""
+        known = KNOWN.index(self.stem) if self.stem in KNOWN else len(KNOWN)
+        first = self.entries[0]
+        return known, bool(first.inside) and not is_array(first), len(first.parts)
+
+    def read(self, split: str | None = None) -> list[FaceTable]:
+        """Its faces; `split` is that of faces for which it says none."""
+        if is_array(self.entries[0]):
+            return read_npz(self.entries, split=split)
+        return [read_csv(self.entries[0], split=split)]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The faces that a path names: sheets or pictures.
+
+    Attributes:
+        path: What was named.
+        sheets: The file of faces, and its test file where there is one.
+        pictures: Pictures in folders, where there are no sheets.
+        votes: FER+'s file.
+    """
+
+    path: Path
+    sheets: tuple[Sheet, ...] = ()
+    pictures: tuple[Entry, ...] = ()
+    votes: Entry | None = None
+
+    def tables(self) -> list[FaceTable]:
+        """All faces, with what cannot be used."""
+        if self.pictures:
+            return read_pictures(self.path, self.pictures)
+        main, *tests = self.sheets
+        tables = [*main.read(), *(table for test in tests for table in test.read(_TEST))]
+        return tables if self.votes is None else with_votes(tables, read_votes(self.votes))
+
+    def unlabelled_tables(self) -> list[FaceTable]:
+        """The faces to predict: the test file's if there is one, pictures outside of training folders, or all."""
+        if self.pictures:
+            tests = [entry for entry in self.pictures if "train" not in entry.name.lower().split("/")]
+            return [read_unlabelled_pictures(self.path, tests or self.pictures)]
+        return self.sheets[-1].read(_TEST)
+
+    def files(self) -> dict[str, Path]:
+        """The files on disk behind it, by names that do not depend on where it lies."""
+        tables = [entry for sheet in self.sheets for entry in sheet.entries]
+        votes = [] if self.votes is None else [self.votes]
+        pictures = {entry.file.name if entry.inside else entry.name: entry.file for entry in self.pictures}
+        return {entry.file.name: entry.file for entry in (*tables, *votes)} | pictures
+
+    def stamp(self) -> list[tuple[int, int]]:
+        """Sizes and times of the files: when they are the same, nobody has written to them."""
+        states = [file.stat() for file in self.files().values()]
+        return [(state.st_size, state.st_mtime_ns) for state in states]
+
+    def digest(self) -> str:
+        """A hash of names and contents of all files: 64 hexadecimal digits."""
+        digest = hashlib.sha256()
+        for name, file in sorted(self.files().items()):
+            with file.open("rb") as opened:
+                content = hashlib.file_digest(opened, "sha256").digest()
+            digest.update(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() + content)
+        return digest.hexdigest()
+
+
+@contextmanager
+def found(path: str | Path) -> Iterator[Source]:
+    """Find the faces that a path names; archives stay open for reading them.
+
+    Args:
+        path: A CSV, .npz or picture file, an archive, or a folder, in which files named train, fer2013 and
+            icml_face_data come first, in this order, and CSV files before pictures.
+
+    Raises:
+        InputError: There is no such file or folder, no faces in it, or several files of faces to choose from.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(
+            f"There is no file or folder {path}; check the spelling, or leave DATA empty for drawn faces."
+        )
+    with ExitStack() as stack:
+        entries = stack.enter_context(listed(path))
+        if path.is_dir():
+            yield _chosen(path, entries)
+            return
+        alone = len(entries) == 1 and not entries[0].inside
+        if alone and not is_picture(entries[0]):
+            # Reading a file that is no CSV says what is wrong with it.
+            source = Source(path, (Sheet((entries[0],), frozenset(columns_of(entries[0]) or ())),))
+        else:
+            source = _chosen(path, entries)
+        yield _with_companions(source, stack)
+
+
+def _chosen(path: Path, entries: Sequence[Entry]) -> Source:
+    """The faces among the files of a folder or archive."""
+    others = [entry for entry in entries if not is_picture(entry) and len(entry.parts) <= _DEEPEST]
+    sheets = sorted(_sheets(others), key=lambda sheet: sheet.rank)
+    votes = next((entry for entry in others if not is_array(entry) and is_ferplus(entry)), None)
+    if sheets:
+        return Source(path, _main_and_test(path, sheets), votes=votes)
+    pictures = [entry for entry in entries if is_picture(entry)]
+    unpacked = [entry for entry in pictures if not entry.inside]
+    if not pictures:
+        names = sorted({entry.parts[0] for entry in entries})
+        found = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+        raise InputError(
+            f"{path} holds {found or 'nothing'}, but no CSV file with columns of faces (emotion,pixels,Usage; "
+            "label,feature; id,feature), no .npz file and no pictures in folders named after emotions."
+        )
+    return Source(path, pictures=tuple(unpacked or pictures))
+
+
+def _sheets(entries: Iterable[Entry]) -> Iterator[Sheet]:
+    """The CSV files of faces and .npz files among some files."""
+    arrays = [entry for entry in entries if is_array(entry)]
+    for _, group in groupby(arrays, key=lambda entry: entry.file):
+        members = tuple(group)
+        if "pixels" in (roles := array_roles(members)):
+            yield Sheet(members, roles)
+    for entry in entries:
+        if not is_array(entry) and (columns := columns_of(entry)):
+            yield Sheet((entry,), frozenset(columns))
+
+
+def _main_and_test(path: Path, sheets: Sequence[Sheet]) -> tuple[Sheet, ...]:
+    """The file to read, and its test file; `sheets` in the order of their ranks."""
+    labelled = [sheet for sheet in sheets if "label" in sheet.holds and sheet.stem != _TEST] or list(sheets)
+    main = labelled[0]
+    rivals = [sheet for sheet in labelled if sheet.stem != main.stem]
+    if main.stem not in KNOWN and rivals and "label" in main.holds:
+        raise InputError(
+            f"{path} holds several files of faces ({main.name}, {rivals[0].name}); name one of them."
+        )
+    if "usage" in main.holds and main.stem != KNOWN[0]:
+        return (main,)
+    others = [sheet for sheet in sheets if sheet is not main]
+    named = [sheet for sheet in others if sheet.stem == _TEST]
+    unlabelled = [sheet for sheet in others if "label" not in sheet.holds]
+    tests = named or (unlabelled if len({sheet.stem for sheet in unlabelled}) == 1 else [])
+    return (main, *tests[:1])
+
+
+def _with_companions(source: Source, stack: ExitStack) -> Source:
+    """A file's source with what stands beside the file: train.csv's test.csv, and FER+'s votes."""
+    folder = source.path.parent
+    sheets, votes = source.sheets, source.votes
+    if len(sheets) == 1 and sheets[0].stem == KNOWN[0]:
+        suffix = "".join(Path(sheets[0].name).suffixes).removesuffix(".gz")
+        sheets = (*sheets, *list(_sheets(_beside(folder, f"{_TEST}{suffix}", stack)))[:1])
+    if sheets and votes is None:
+        votes = next(filter(is_ferplus, _beside(folder, FERPLUS, stack)), None)
+    return Source(source.path, sheets, source.pictures, votes)
+
+
+def _beside(folder: Path, name: str, stack: ExitStack) -> list[Entry]:
+    """What the first file of this name holds, plain, gzipped or zipped."""
+    paths = (folder / f"{name}{suffix}" for suffix in _SUFFIXES)
+    path = next((path for path in paths if path.is_file()), None)
+    return [] if path is None else stack.enter_context(listed(path))

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from face_files import random_faces
+from PIL import Image
+
+from fer_lib.image_faces import MOST_PIXELS, label_of, read_picture
+
+FACE = random_faces(1).pixels[0]
+SMOOTH = np.add.outer(np.arange(48), np.arange(48) * 4).astype(np.uint8)
+
+
+def saved(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def grey(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        pytest.param(grey(FACE), id="grey"),
+        pytest.param(grey(FACE).convert("RGB"), id="grey saved as colour"),
+        pytest.param(grey(FACE).convert("P"), id="palette"),
+        pytest.param(grey(FACE).convert("LA"), id="opaque"),
+        pytest.param(grey(FACE).convert("RGBA"), id="opaque colour"),
+        pytest.param(Image.fromarray(FACE.astype(np.uint16) * 257), id="16 bits"),
+    ],
+)
+def test_a_grey_face_of_48_by_48_keeps_its_pixels_however_it_is_stored(picture: Image.Image) -> None:
+    assert np.array_equal(read_picture(saved(picture)), FACE)
+
+
+def test_a_jpeg_gives_what_the_decoder_gives() -> None:
+    data = saved(grey(FACE), "JPEG", quality=90)
+    assert np.array_equal(read_picture(data), np.asarray(Image.open(io.BytesIO(data))))
+
+
+def test_colours_become_the_grey_that_television_gave_them() -> None:
+    assert read_picture(saved(Image.new("RGB", (48, 48), (255, 0, 0))))[0, 0] == 76
+
+
+def test_what_is_transparent_becomes_white() -> None:
+    assert read_picture(saved(Image.new("RGBA", (48, 48), (0, 0, 0, 0)))).min() == 255
+
+
+def test_a_larger_picture_is_scaled_smoothly() -> None:
+    large = grey(np.repeat(np.repeat(SMOOTH, 4, axis=0), 4, axis=1))
+    assert np.abs(read_picture(saved(large)).astype(int) - SMOOTH).mean() < 2
+
+
+def test_the_middle_of_a_wide_picture_is_taken() -> None:
+    wide = np.zeros((48, 96), np.uint8)
+    wide[:, 24:72] = FACE
+    assert np.array_equal(read_picture(saved(grey(wide))), FACE)
+
+
+def test_a_photograph_taken_sideways_is_turned_upright() -> None:
+    sideways = grey(np.rot90(SMOOTH).copy())
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn 90 degrees clockwise to see it
+    upright = read_picture(saved(sideways, "JPEG", exif=exif, quality=95))
+    assert np.abs(upright.astype(int) - SMOOTH).mean() < 4
+
+
+def huge_png() -> bytes:
+    """A PNG that claims 100,000 x 100,000 pixels in a few bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(1_000_000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        pytest.param(lambda: b"", "no PNG or JPEG picture", id="empty"),
+        pytest.param(lambda: b"GIF89a" + bytes(100), "no PNG or JPEG picture", id="GIF"),
+        pytest.param(lambda: saved(grey(FACE))[:600], "a damaged picture", id="cut off"),
+        pytest.param(lambda: saved(grey(FACE), "JPEG")[:600], "a damaged picture", id="JPEG cut off"),
+        pytest.param(huge_png, f"more than {MOST_PIXELS:,} pixels", id="100,000 x 100,000"),
+        pytest.param(
+            lambda: saved(Image.new("1", (9000, 9000))), f"more than {MOST_PIXELS:,} pixels", id="too large"
+        ),
+    ],
+)
+def test_what_is_no_picture_of_a_face_is_refused(make: Callable[[], bytes], found: str) -> None:
+    with pytest.raises(ValueError, match=found):
+        read_picture(make())
+
+
+@pytest.mark.parametrize(
+    ("folder", "label"),
+    [("angry", 0), ("Anger", 0), ("HAPPY", 3), ("6", 6), ("驚訝", 5), ("contempt", None), ("train", None)],
+)
+def test_folders_are_named_after_emotions_in_several_ways(folder: str, label: int | None) -> None:
+    assert label_of(folder) == label

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from face_files import random_faces
+
+from fer_lib.errors import InputError
+from fer_lib.npz_faces import read_npz
+from fer_lib.packed import listed
+from fer_lib.tables import FaceTable
+
+FACES = random_faces(6)
+PIXELS, LABELS = FACES.pixels, FACES.known_labels
+
+
+def read(folder: Path, **arrays: Any) -> list[FaceTable]:
+    np.savez(folder / "faces.npz", **arrays)
+    with listed(folder / "faces.npz") as entries:
+        return read_npz(entries)
+
+
+def refused(folder: Path, **arrays: Any) -> str:
+    with pytest.raises(InputError) as raised:
+        read(folder, **arrays)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "labels"),
+    [("pixels", "label"), ("images", "labels"), ("x", "y"), ("X", "emotion"), ("faces", "targets")],
+)
+def test_arrays_go_by_the_names_that_people_give_them(pixels: str, labels: str, tmp_path: Path) -> None:
+    [table] = read(tmp_path, **{pixels: PIXELS, labels: LABELS.astype(np.uint8)})
+    assert table.faces.fingerprint() == FACES.fingerprint()
+    assert (set(table.splits), table.places[0]) == ({"train"}, "face 0")
+
+
+def test_arrays_with_splits_in_their_names_give_a_table_each(tmp_path: Path) -> None:
+    tables = read(tmp_path, x_train=PIXELS, y_train=LABELS, x_test=PIXELS[:2], val_images=PIXELS[:3])
+    assert [(set(table.splits), len(table.faces), table.faces.labels is None) for table in tables] == [
+        ({"train"}, 6, False),
+        ({"test"}, 2, True),
+        ({"public"}, 3, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        PIXELS[..., np.newaxis],
+        PIXELS.reshape(6, 2304),
+        PIXELS.astype(np.int64),
+        PIXELS.astype(np.float32),
+        PIXELS.astype(">u2"),
+        np.asfortranarray(PIXELS),
+    ],
+)
+def test_other_shapes_and_types_give_the_same_faces(pixels: np.ndarray, tmp_path: Path) -> None:
+    [table] = read(tmp_path, pixels=pixels)
+    assert np.array_equal(table.faces.pixels, PIXELS)
+    assert table.faces.labels is None
+
+
+@pytest.mark.parametrize(
+    ("pixels", "found"),
+    [
+        (PIXELS / 255, "pixels from 0 to 1; multiply them by 255"),
+        (PIXELS - 127.5, "not whole or not from 0 to 255"),
+        (PIXELS.astype(int) + 1, "not whole or not from 0 to 255"),
+        (np.full((2, 48, 48), np.nan), "not whole"),
+        (PIXELS[:, :40], r"the shape (6, 40, 48), but faces have"),
+        (PIXELS[:0], r"the shape (0, 48, 48), but faces have"),
+        (np.array([["a"]]), "pixels and labels are numbers"),
+        (np.array([{"a": 1}]), "pixels and labels are numbers"),
+        (np.array(3), "pixels and labels are numbers"),
+    ],
+)
+def test_pixels_that_are_none_are_refused(pixels: np.ndarray, found: str, tmp_path: Path) -> None:
+    assert found in refused(tmp_path, pixels=pixels)
+
+
+def test_labels_out_of_range_are_problems_of_their_faces(tmp_path: Path) -> None:
+    [table] = read(tmp_path, pixels=PIXELS, labels=[0, 7, 1, -1, 2, 3])
+    assert [tuple(problem) for problem in table.problems] == [
+        ("face 1", "the label 7 instead of 0 to 6"),
+        ("face 3", "the label -1 instead of 0 to 6"),
+    ]
+    assert table.faces.ids.tolist() == [0, 2, 4, 5]
+
+
+def test_labels_of_other_faces_are_refused(tmp_path: Path) -> None:
+    assert "labels of 6 faces have (6,)" in refused(tmp_path, pixels=PIXELS, labels=LABELS[:5])
+
+
+def test_a_file_without_pixels_says_what_it_holds(tmp_path: Path) -> None:
+    assert "holds the arrays a, b, but none is called pixels" in refused(tmp_path, a=PIXELS, b=LABELS)
+
+
+def test_an_array_that_claims_to_be_endless_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "faces.npz", pixels=PIXELS)
+    path = tmp_path / "faces.npz"
+    path.write_bytes(path.read_bytes().replace(b"(6, 48, 48)", b"(9**9, 48,)"))
+    with listed(path) as entries, pytest.raises(InputError, match=r"faces\.npz"):
+        read_npz(entries)

@@ -1,0 +1,349 @@
+"""Every form in which FER2013 comes, each told by its content."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from face_files import course_text, fer2013_text, pixel_text, random_faces, write
+from PIL import Image
+
+from fer_lib import data, sources
+from fer_lib.emotions import EMOTIONS
+from fer_lib.errors import InputError
+from fer_lib.faces import VOTES, Faces, FaceSplits
+
+TRAIN = random_faces(9)
+PUBLIC = random_faces(4, seed=1)
+PRIVATE = random_faces(5, seed=2)
+ALL = Faces(
+    np.concatenate([TRAIN.pixels, PUBLIC.pixels, PRIVATE.pixels]),
+    np.concatenate([TRAIN.known_labels, PUBLIC.known_labels, PRIVATE.known_labels]),
+    np.arange(18),
+)
+USAGES = ["Training"] * 9 + ["PublicTest"] * 4 + ["PrivateTest"] * 5
+FER2013 = fer2013_text(ALL, USAGES)
+UNLABELLED = Faces(PUBLIC.pixels, None, PUBLIC.ids)
+
+
+def icml_text() -> str:
+    rows = [
+        f"{label}, {usage}, {pixel_text(face)}\n"
+        for label, usage, face in zip(ALL.known_labels, USAGES, ALL.pixels, strict=True)
+    ]
+    return "".join(["emotion, Usage, pixels\n", *rows])
+
+
+def zipped(path: Path, **files: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def png(face: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(face).save(file, "PNG")
+    return file.getvalue()
+
+
+def picture_files(test: str = "test") -> dict[str, bytes]:
+    """FER2013 as Kaggle's folders of pictures have it, by name."""
+    files = {}
+    for split, usage, faces in (
+        ("train", "Training", TRAIN),
+        (test, "PublicTest", PUBLIC),
+        (test, "PrivateTest", PRIVATE),
+    ):
+        for i, (label, face) in enumerate(zip(faces.known_labels, faces.pixels, strict=True)):
+            files[f"{split}/{EMOTIONS[label]}/{usage}_{i}.png"] = png(face)
+    return files
+
+
+def pictures(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        write(folder / name, content)
+    return folder
+
+
+def assert_fer2013(splits: FaceSplits) -> None:
+    assert list(splits.tests) == ["public", "private"]
+    for faces, expected in (
+        (splits.train, TRAIN),
+        (splits.tests["public"], PUBLIC),
+        (splits.tests["private"], PRIVATE),
+    ):
+        assert np.array_equal(faces.pixels, expected.pixels)
+        assert np.array_equal(faces.known_labels, expected.known_labels)
+
+
+def fer2013_tar(folder: Path) -> Path:
+    """The original fer2013.tar.gz: the file in a folder, with a note beside it."""
+    with tarfile.open(folder / "fer2013.tar.gz", "w:gz") as archive:
+        for name, text in (("fer2013/README", "notes"), ("fer2013/fer2013.csv", FER2013)):
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return folder / "fer2013.tar.gz"
+
+
+def contest_zip(folder: Path) -> Path:
+    """The 2013 contest's archive, whose first files are of another form, and unlabelled."""
+    return zipped(
+        folder / "contest.zip",
+        **{"example_submission.csv": "Id,Prediction\n1,0\n", "icml_face_data.csv": icml_text()},
+    )
+
+
+def npz(folder: Path) -> Path:
+    arrays = {
+        f"{split}_{name}": array
+        for split, faces in (("train", TRAIN), ("public", PUBLIC), ("private", PRIVATE))
+        for name, array in (("pixels", faces.pixels), ("labels", faces.known_labels))
+    }
+    np.savez_compressed(folder / "faces.npz", **arrays)
+    return folder / "faces.npz"
+
+
+FORMS: dict[str, Callable[[Path], Path]] = {
+    "fer2013.csv": lambda folder: write(folder / "fer2013.csv", FER2013),
+    "under another name": lambda folder: write(folder / "faces.txt", FER2013),
+    "alone in a folder": lambda folder: write(folder / "mine" / "faces.csv", FER2013).parent,
+    "icml_face_data.csv": lambda folder: write(folder / "icml_face_data.csv", icml_text()),
+    "gzipped": lambda folder: write(folder / "fer2013.csv.gz", FER2013, zipped=True),
+    "gzipped under a plain name": lambda folder: write(folder / "fer2013.csv", FER2013, zipped=True),
+    "zipped": lambda folder: zipped(folder / "archive.zip", **{"fer2013.csv": FER2013}),
+    "zipped under a plain name": lambda folder: zipped(folder / "fer2013.csv", **{"fer2013.csv": FER2013}),
+    "zipped in a folder": lambda folder: (
+        zipped(folder / "in" / "archive.zip", **{"fer2013.csv": FER2013}).parent
+    ),
+    "gzipped in a zip": lambda folder: zipped(
+        folder / "a.zip", **{"f.csv.gz": gzip.compress(FER2013.encode(), 1)}
+    ),
+    "fer2013.tar.gz": fer2013_tar,
+    "the contest's zip": contest_zip,
+    "npz": npz,
+    "npz in a folder": lambda folder: npz(folder).parent,
+    "pictures": lambda folder: pictures(folder / "images", picture_files()),
+    "pictures in two folders more": lambda folder: pictures(
+        folder / "a" / "b" / "c", picture_files()
+    ).parents[1],
+    "zipped pictures": lambda folder: zipped(folder / "archive.zip", **picture_files()),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_fer2013_gives_the_same_arrays(form: str, tmp_path: Path) -> None:
+    assert_fer2013(data.load(FORMS[form](tmp_path)))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_was_read_comes_back_from_the_cache(form: str, tmp_path: Path) -> None:
+    path = FORMS[form](tmp_path)
+    assert_fer2013(data.load(path, cache=tmp_path / "cache"))
+    [file] = (tmp_path / "cache").iterdir()
+    written = file.stat().st_mtime_ns
+    assert_fer2013(data.load(path, cache=tmp_path / "cache"))
+    assert file.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("label,feature", "id,feature"),
+        ("emotion,pixels", "pixels"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zip"])
+def test_training_and_test_files_of_course_and_contest_belong_together(
+    train: str, test: str, suffix: str, tmp_path: Path
+) -> None:
+    texts = {"train": course_text(TRAIN).replace("label,feature", train), "test": course_text(UNLABELLED)}
+    if test == "pixels":
+        texts["test"] = "pixels\n" + "".join(f'"{pixel_text(face)}"\n' for face in PUBLIC.pixels)
+    for name, text in texts.items():
+        path = tmp_path / f"{name}.csv{suffix}"
+        if suffix == ".zip":
+            zipped(path, **{f"{name}.csv": text})
+        else:
+            write(path, text, zipped=bool(suffix))
+    for path in (tmp_path, tmp_path / f"train.csv{suffix}"):
+        splits = data.load(path)
+        assert splits.train.fingerprint() == TRAIN.fingerprint()
+        assert np.array_equal(splits.tests["test"].pixels, PUBLIC.pixels)
+        assert splits.tests["test"].labels is None
+
+
+def test_both_files_in_one_zip_belong_together(tmp_path: Path) -> None:
+    path = zipped(
+        tmp_path / "hw3.zip", **{"test.csv": course_text(UNLABELLED), "train.csv": course_text(TRAIN)}
+    )
+    assert list(data.load(path).tests) == ["test"]
+
+
+def test_a_file_and_its_zip_in_a_folder_are_read_once(tmp_path: Path) -> None:
+    zipped(tmp_path / "fer2013.csv.zip", **{"fer2013.csv": "emotion,pixels,Usage\n"})
+    write(tmp_path / "fer2013.csv", FER2013)
+    assert_fer2013(data.load(tmp_path))
+
+
+def test_two_files_of_unknown_names_are_to_be_chosen_from(tmp_path: Path) -> None:
+    for name in ("one.csv", "two.csv"):
+        write(tmp_path / name, course_text(TRAIN))
+    with pytest.raises(InputError, match=r"several files of faces \(one\.csv, two\.csv\); name one of them"):
+        data.load(tmp_path)
+
+
+def test_a_validation_folder_is_the_public_test(tmp_path: Path) -> None:
+    files = {name.replace("PublicTest_", "").replace("PrivateTest_", "1"): content
+             for name, content in picture_files("validation").items()}  # fmt: skip
+    assert list(data.load(pictures(tmp_path, files)).tests) == ["public"]
+
+
+def test_the_same_split_in_two_folders_is_refused(tmp_path: Path) -> None:
+    pictures(tmp_path / "images", picture_files())
+    pictures(tmp_path / "images" / "images", picture_files())
+    with pytest.raises(InputError, match="holds train pictures in images and in images/images; name one"):
+        data.load(tmp_path)
+
+
+def test_pictures_of_an_eighth_emotion_are_named(tmp_path: Path) -> None:
+    pictures(tmp_path, picture_files() | {"train/contempt/1.png": png(TRAIN.pixels[0])})
+    with pytest.raises(InputError, match=r"train/contempt/1\.png has a folder that is none of angry"):
+        data.load(tmp_path)
+
+
+def test_a_picture_beside_the_folders_is_left_alone(tmp_path: Path) -> None:
+    assert_fer2013(data.load(pictures(tmp_path, picture_files() | {"preview.png": b"x", "README.md": b"x"})))
+
+
+def test_pictures_anywhere_are_faces_to_predict_by_their_numbers(tmp_path: Path) -> None:
+    pictures(tmp_path, {f"me {10 - i}.png": png(TRAIN.pixels[i]) for i in range(3)})
+    faces = data.load_unlabelled(tmp_path)
+    assert faces.ids.tolist() == [8, 9, 10]
+    assert np.array_equal(faces.pixels, TRAIN.pixels[[2, 1, 0]])
+
+
+def test_a_single_picture_is_a_face_to_predict(tmp_path: Path) -> None:
+    assert len(data.load_unlabelled(write(tmp_path / "me.png", png(TRAIN.pixels[0])))) == 1
+
+
+def test_the_test_folder_of_pictures_is_what_to_predict(tmp_path: Path) -> None:
+    assert len(data.load_unlabelled(pictures(tmp_path, picture_files()))) == 9
+
+
+def ferplus_text(usages: list[str], labels: np.ndarray) -> str:
+    columns = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
+    rows = []
+    for i, (usage, label) in enumerate(zip(usages, labels, strict=True)):
+        votes = {columns[label]: 7, "unknown": 3} if i != 2 else {"NF": 10}
+        name = f"fer{i:07}.png" if i != 2 else ""
+        rows.append(",".join([usage, name, *(str(votes.get(vote, 0)) for vote in VOTES)]) + "\n")
+    return "".join([f"Usage,Image name,{','.join(VOTES)}\n", *rows])
+
+
+def test_ferplus_beside_the_faces_gives_votes(tmp_path: Path) -> None:
+    path = write(tmp_path / "fer2013.csv", FER2013)
+    write(tmp_path / "fer2013new.csv", ferplus_text(USAGES, ALL.known_labels))
+    for source in (path, tmp_path):
+        splits = data.load(source)
+        votes = splits.tests["private"].votes
+        assert votes is not None and votes.sum(axis=1).tolist() == [10] * 5
+        assert splits.train.soft_labels().argmax(axis=1).tolist() == TRAIN.known_labels.tolist()
+    [table] = data.read_tables(path)
+    assert table.rejected is not None and np.flatnonzero(table.rejected).tolist() == [2]
+
+
+def test_ferplus_goes_by_usage_with_the_courses_training_file(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", course_text(TRAIN))
+    write(tmp_path / "test.csv", course_text(UNLABELLED))
+    write(tmp_path / "fer2013new.csv", ferplus_text(USAGES, ALL.known_labels))
+    splits = data.load(tmp_path / "train.csv")
+    assert splits.train.votes is not None and splits.train.votes.any(axis=1).all()
+    assert splits.tests["test"].votes is not None and not splits.tests["test"].votes.any()
+
+
+def test_ferplus_of_another_length_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", course_text(TRAIN[:8]))
+    write(tmp_path / "fer2013new.csv", ferplus_text(USAGES, ALL.known_labels))
+    with pytest.raises(InputError, match=r"fer2013new\.csv has 9 train faces, but .*train\.csv 8"):
+        data.load(tmp_path)
+
+
+def test_ferplus_in_another_order_is_refused(tmp_path: Path) -> None:
+    faces = random_faces(70)
+    write(tmp_path / "train.csv", course_text(faces))
+    write(tmp_path / "fer2013new.csv", ferplus_text(["Training"] * 70, np.roll(faces.known_labels, 1)))
+    with pytest.raises(InputError, match="only 0% of the labels are what most people voted for"):
+        data.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "row", ["Training,a.png,1,2", "Test,a,0,0,0,0,0,0,0,0,0,1", "Training,a,x,0,0,0,0,0,0,0,0,0"]
+)
+def test_a_row_that_is_none_of_ferplus_is_named(row: str, tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", course_text(TRAIN))
+    text = ferplus_text(["Training"] * 9, TRAIN.known_labels)
+    write(tmp_path / "fer2013new.csv", f"{text}{row}\n")
+    with pytest.raises(InputError, match=r"fer2013new\.csv line 11 is no row of FER\+"):
+        data.load(tmp_path)
+
+
+def test_a_changed_file_never_gets_the_old_cache(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.csv", course_text(TRAIN))
+    before = data.load(path, cache=tmp_path / "cache")
+    times = path.stat()
+    text = path.read_text()
+    label = text.index("\n") + 1
+    path.write_text(f"{text[:label]}5{text[label + 1 :]}")  # as long as before, and as old
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    after = data.load(path, cache=tmp_path / "cache")
+    assert (before.train.known_labels[0], after.train.known_labels[0]) == (0, 5)
+
+
+def test_a_moved_picture_never_gets_the_old_cache(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "images", picture_files())
+    data.load(folder, cache=tmp_path / "cache")
+    old = folder / "train" / "angry" / "Training_0.png"
+    old.rename(folder / "train" / "happy" / "Training_0.png")
+    assert data.load(folder, cache=tmp_path / "cache").train.known_labels[0] == 3
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "train.csv", course_text(TRAIN))
+    read = sources.Source.tables
+
+    def slow(source: sources.Source) -> list[data.FaceTable]:
+        tables = read(source)
+        path.write_text(course_text(TRAIN[:5]))
+        return tables
+
+    monkeypatch.setattr(sources.Source, "tables", slow)
+    with pytest.raises(InputError, match="changed while it was being read"):
+        data.load(path, cache=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_few_files_are_kept_in_the_cache(tmp_path: Path) -> None:
+    for seed in range(7):
+        path = write(tmp_path / "train.csv", course_text(random_faces(2, seed=seed)))
+        data.load(path, cache=tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 4
+
+
+def test_leaked_test_faces_can_be_left_out(tmp_path: Path) -> None:
+    faces = Faces(ALL.pixels.copy(), ALL.labels, ALL.ids)
+    faces.pixels[10] = faces.pixels[0]
+    path = write(tmp_path / "fer2013.csv", fer2013_text(faces, USAGES))
+    assert len(data.load(path).tests["public"]) == 4
+    assert data.load(path, drop_leaked=True).tests["public"].ids.tolist() == [9, 11, 12]
