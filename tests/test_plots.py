@@ -47,6 +47,10 @@ def heat(n=7):
     return np.random.default_rng(1).random((n, 48, 48), np.float32)
 
 
+METHODS = (
+    "gradient", "smoothgrad", "gradient_input", "integrated_gradients", "grad_cam", "occlusion", "rise",
+)  # fmt: skip
+
 MATRIX = np.random.default_rng(0).integers(1, 900, (7, 7))
 
 FIGURES = {
@@ -58,6 +62,19 @@ FIGURES = {
     "face_grid": lambda language: plots.face_grid(faces(), EMOTION_NAMES[language]),
     "saliency_triptychs": lambda language: plots.saliency_triptychs(
         faces(), heat(), faces(), EMOTION_NAMES[language], language=language
+    ),
+    "two_readings": lambda language: plots.two_readings(
+        faces(3), heat(3), heat(3), EMOTION_NAMES[language][:3], language=language
+    ),
+    "saliency_methods": lambda language: plots.saliency_methods(
+        faces(), dict.fromkeys(METHODS, heat()), EMOTION_NAMES[language], language=language
+    ),
+    "saliency_evidence": lambda language: plots.saliency_evidence(
+        np.linspace(0, 1, 5),
+        dict.fromkeys((*METHODS, "random"), np.linspace(0.9, 0.1, 5)),
+        dict.fromkeys((*METHODS, "random"), np.linspace(0.1, 0.9, 5)),
+        dict.fromkeys(METHODS, np.array([1, 0.2, 0.1])),
+        language=language,
     ),
     "filter_grid": lambda language: plots.filter_grid(
         faces(20), np.linspace(0, 1e4, 20), dead=np.arange(20) < 1, language=language
@@ -317,3 +334,19 @@ def test_bars_carry_their_numbers_and_intervals_and_leave_out_what_is_missing():
     assert segments[0][:, 0].tolist() == pytest.approx([0.6, 0.8])
     assert [label.get_text() for label in ax.get_yticklabels()] == ["Public", "Private"]
     assert ax.get_xlim()[0] == 0
+
+
+def test_maps_by_seven_methods_stand_beside_their_face_under_their_names():
+    figure = plots.saliency_methods(faces(2), dict.fromkeys(METHODS, heat(2)), ["A", "B"])
+    assert len(figure.axes[0].images) == 2 * 8
+    shown = {text.replace("\n", " ") for text in strings(figure)}
+    assert {"Original", "Integrated gradients", "RISE", "A", "B"} <= shown
+
+
+def test_evidence_has_a_line_for_each_method_and_the_random_order_where_there_is_one():
+    areas = dict.fromkeys(("gradient", "rise", "random"), np.linspace(0.9, 0.1, 5))
+    left = dict.fromkeys(("gradient", "rise"), np.array([1, 0.4, 0.1]))
+    figure = plots.saliency_evidence(np.linspace(0, 1, 5), areas, areas, left)
+    assert [len(ax.lines) for ax in figure.axes] == [3, 3, 2]
+    np.testing.assert_allclose(figure.axes[2].lines[0].get_xydata(), [[0, 1], [0.5, 0.4], [1, 0.1]])
+    assert {"Gradient", "RISE", "Random order"} <= {text.get_text() for text in figure.legends[0].get_texts()}

@@ -6,7 +6,13 @@ Functions give a `Figure` that pyplot does not know of: a notebook shows it wher
 
 from fer_lib.plots.ascent import filter_grid, layer_output_grid
 from fer_lib.plots.curves import bars, compare_curves, training_curves
-from fer_lib.plots.heat import mean_saliency, saliency_triptychs
+from fer_lib.plots.heat import (
+    mean_saliency,
+    saliency_evidence,
+    saliency_methods,
+    saliency_triptychs,
+    two_readings,
+)
 from fer_lib.plots.matrices import confusion_matrix, probability_matrix
 from fer_lib.plots.pictures import face_grid
 from fer_lib.plots.style import PALETTE, SMALL, TEXT, WIDTH, use_style
@@ -24,7 +30,10 @@ __all__ = [
     "layer_output_grid",
     "mean_saliency",
     "probability_matrix",
+    "saliency_evidence",
+    "saliency_methods",
     "saliency_triptychs",
     "training_curves",
+    "two_readings",
     "use_style",
 ]

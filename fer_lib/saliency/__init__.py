@@ -25,6 +25,7 @@ from fer_lib.networks import Images
 from fer_lib.saliency.by_gradient import gradient, gradient_input, integrated_gradients, smoothgrad
 from fer_lib.saliency.by_masking import occlusion, rise
 from fer_lib.saliency.evidence import (
+    UNCHANGED,
     Curve,
     Randomisation,
     completeness,
@@ -40,6 +41,7 @@ from fer_lib.saliency.regions import MEAN_FACE_BOXES, RegionShares, mean_face_re
 __all__ = [
     "MEAN_FACE_BOXES",
     "METHODS",
+    "UNCHANGED",
     "Attributions",
     "Curve",
     "Heat",

@@ -15,6 +15,9 @@ from fer_lib.saliency.by_gradient import baseline_of
 from fer_lib.saliency.grad_cam import resized
 from fer_lib.saliency.heat import Attributions, Heat
 
+UNCHANGED = 0.3
+"""A method whose maps keep more of their order than this, by rank correlation, shows the image and not the model."""
+
 
 class Curve(NamedTuple):
     """The probability of the class as pixels are changed, the hottest first.
