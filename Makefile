@@ -23,15 +23,20 @@ endif
 TITLE_KEYS := student_id department name collaborators.q1 collaborators.q2 collaborators.q3 collaborators.q4 collaborators.q5
 TITLE_VARIABLES := STUDENT_ID DEPARTMENT STUDENT_NAME COLLABORATORS_Q1 COLLABORATORS_Q2 COLLABORATORS_Q3 COLLABORATORS_Q4 COLLABORATORS_Q5
 
+# What make sweep takes beside the data and the language.
+SWEEP_OPTIONS := SWEEP QUICK DRY_RUN WORKERS SCHEDULER TIMEOUT MEMORY
+switch = $(if $(filter-out 0,$(value $(1))),$(2))
+option = $(if $(value $(1)),$(2) $(call quoted,$(1)))
+
 # Everything else on the command line in capitals is a parameter of the notebooks: 'make report EPOCHS=3'.
-OWN := DATA PROFILE LANGUAGE FORM ANSWERS PYTHON $(TITLE_VARIABLES)
+OWN := DATA PROFILE LANGUAGE FORM ANSWERS PYTHON $(TITLE_VARIABLES) $(SWEEP_OPTIONS)
 GIVEN := $(foreach name,$(filter-out $(OWN) MAKE% MFLAGS SHELL,$(.VARIABLES)),$(if $(filter command%,$(origin $(name))),$(name)))
 quoted = '$(subst ','\'',$(value $(1)))'
 SETTINGS = $(foreach name,$(GIVEN),--set $(name)=$(call quoted,$(name)))
 TITLE = $(foreach i,1 2 3 4 5 6 7 8,$(call title,$(word $(i),$(TITLE_KEYS)),$(word $(i),$(TITLE_VARIABLES))))
 title = $(if $(filter undefined,$(origin $(2))),,--title $(1)=$(call quoted,$(2)))
 
-.PHONY: help setup report test lab lint clean
+.PHONY: help setup report sweep test lab lint clean
 
 help:  ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -39,6 +44,8 @@ help:  ## This list
 	@sed -n 's/^## /  /p' Makefile
 	@echo "  STUDENT_ID DEPARTMENT STUDENT_NAME COLLABORATORS_Q1 ... _Q5   title block (or report/title.yaml)"
 	@echo "  any parameter of the notebooks, such as EPOCHS=3"
+	@echo "Variables of make sweep:"
+	@echo "  SWEEP=notebooks/sweeps/...yaml DATA LANGUAGE QUICK=1 DRY_RUN=1 WORKERS=2 TIMEOUT=seconds MEMORY=GiB"
 
 setup: $(READY)  ## Set up .venv (the other targets do it by themselves)
 
@@ -47,6 +54,11 @@ $(READY): requirements.txt pyproject.toml
 
 report: $(READY)  ## Run what is stale, write report/build/hw3-report.html and .pdf
 	@$(BIN)/fer-lib report --data $(call quoted,DATA) --profile $(call quoted,PROFILE) --language $(call quoted,LANGUAGE) --form $(call quoted,FORM) --answers $(call quoted,ANSWERS) $(SETTINGS) $(TITLE)
+
+sweep: $(READY)  ## Run a notebook over many parameters, write a leaderboard
+	@$(BIN)/fer-lib sweep $(call quoted,SWEEP) --data $(call quoted,DATA) --language $(call quoted,LANGUAGE) \
+	$(call switch,QUICK,--quick) $(call switch,DRY_RUN,--dry-run) $(call option,WORKERS,--workers) \
+	$(call option,TIMEOUT,--timeout) $(call option,MEMORY,--memory) $(SETTINGS)
 
 test: $(READY)  ## All tests that need no GPU (those on real faces where ../shared/data has them)
 	@$(BIN)/python -m pytest -q

@@ -114,6 +114,25 @@ def report(options: argparse.Namespace) -> None:
     print(*files, sep="\n")
 
 
+def sweep(options: argparse.Namespace) -> None:
+    """Run the points of a sweep that are missing, or list them."""
+    from fer_lib.publish.sweep import estimate, run, spec
+
+    asked = spec.read(options.file, quick=options.quick, settings=dict(options.set))
+    plan = run.Plan(
+        asked,
+        folder=options.out / asked.name,
+        run_root=options.runs or options.out / "runs",
+        source=options.data,
+        language=options.language,
+        limits=run.limits(options.timeout, options.memory, options.workers),
+    )
+    if options.dry_run:
+        print(estimate.describe(plan, options.workers))
+    else:
+        print(run.run_sweep(plan, run.local_engine(options.workers), workers=options.workers))
+
+
 def _import_keras() -> None:
     """Import Keras without what TensorFlow's C++ side has to say to standard error while it starts."""
     standard_error = os.dup(2)
@@ -143,6 +162,16 @@ def _setting(text: str) -> tuple[str, str]:
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
     return name, value
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
+    return int(text)
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -178,6 +207,24 @@ def _parser() -> argparse.ArgumentParser:
         help="student_id, department, name or collaborators.q1 ... q5, over report/title.yaml",
     )  # fmt: skip
     whole.set_defaults(run_command=report)
+
+    many = commands.add_parser("sweep", help="run a notebook over many parameters")
+    many.add_argument("file", type=Path, help="a file such as those in notebooks/sweeps")
+    many.add_argument("--quick", action="store_true", help="take the file's quick form")
+    many.add_argument("--dry-run", action="store_true", help="list the points and about how long they take")
+    many.add_argument(
+        "--workers", type=_positive, default=_cores(), help="points at once (default: one a core)"
+    )
+    many.add_argument("--timeout", type=float, default=0, metavar="SECONDS", help="that a point may take")
+    many.add_argument("--memory", type=float, default=0, metavar="GIB", help="that a point may take")
+    many.add_argument("--language", choices=LANGUAGES, default="zh-TW")
+    many.add_argument("--data", default="", help="file or folder (default: drawn faces)")
+    many.add_argument("--out", type=Path, default=execute.ROOT / "sweeps", help="the folder of all sweeps")
+    many.add_argument("--runs", type=Path, help="the folder of trained runs (default: runs in --out)")
+    many.add_argument(
+        "--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="a parameter"
+    )
+    many.set_defaults(run_command=sweep)
 
     for command in (training, whole):
         command.add_argument("--data", default="", help="file or folder (default: drawn faces)")

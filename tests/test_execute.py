@@ -96,6 +96,10 @@ def test_bad_setting_is_one_sentence_with_the_near_miss(project, settings, messa
     assert "\n" not in str(caught.value)
 
 
+def test_every_profile_that_comes_with_the_project_can_be_used():
+    assert {execute.resolve(name)["q1_cnn"]["TRAIN_LIMIT"] for name in execute.profile_names()} >= {0}
+
+
 def test_unknown_profile_names_the_known_ones(project):
     with pytest.raises(InputError, match="no profile 'quik'; the profiles are quick"):
         execute.resolve("quik")

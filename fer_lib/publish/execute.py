@@ -9,8 +9,9 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -31,6 +32,20 @@ Parameters = dict[str, Scalar]
 
 class CellError(Exception):
     """A cell of a notebook failed: which one, with what error, and where the executed notebook lies."""
+
+
+class KernelDied(CellError):
+    """The process behind a notebook ended while it ran a cell: killed, or out of memory."""
+
+
+class LiveKernel(Protocol):
+    """A started kernel that outlives one notebook: its Jupyter manager, and who hears what cells say to stderr."""
+
+    @property
+    def manager(self) -> Any: ...  # noqa: D102
+
+    @property
+    def terminal(self) -> Any: ...  # noqa: D102
 
 
 def source_notebook(name: str) -> Path:
@@ -70,22 +85,30 @@ def resolve(profile: str, settings: Mapping[str, str] | None = None) -> dict[str
     path = ROOT / "notebooks" / "profiles" / f"{profile}.yaml"
     resolved = {name: defaults(name) for name in NOTEBOOKS}
     for name, values in _read_profile(path).items():
-        _known(name, NOTEBOOKS, f"notebook in {path.name}")
+        require_known(name, NOTEBOOKS, f"notebook in {path.name}")
         for key, value in values.items():
-            _known(key, resolved[name], f"parameter of {name} in {path.name}")
-            resolved[name][key] = _as_type(key, value, resolved[name][key])
+            require_known(key, resolved[name], f"parameter of {name} in {path.name}")
+            resolved[name][key] = as_type(key, value, resolved[name][key])
     for setting, text in (settings or {}).items():
         prefix, _, key = setting.rpartition(".")
         if prefix:
-            _known(prefix, NOTEBOOKS, "notebook")
+            require_known(prefix, NOTEBOOKS, "notebook")
         names = [prefix] if prefix else [name for name in NOTEBOOKS if key in resolved[name]]
-        _known(key, resolved[prefix] if prefix else set().union(*resolved.values()), "parameter")
+        require_known(key, resolved[prefix] if prefix else set().union(*resolved.values()), "parameter")
         for name in names:
             resolved[name][key] = _parsed(key, text, resolved[name][key])
     return resolved
 
 
-def execute(name: str, parameters: Parameters, out: Path, *, data_fingerprint: str) -> tuple[Path, bool]:
+def execute(
+    name: str,
+    parameters: Parameters,
+    out: Path,
+    *,
+    data_fingerprint: str,
+    kernel: LiveKernel | None = None,
+    code: str = "",
+) -> tuple[Path, bool]:
     """Execute a notebook with papermill, unless `out` holds it as it would come out.
 
     Args:
@@ -93,36 +116,27 @@ def execute(name: str, parameters: Parameters, out: Path, *, data_fingerprint: s
         parameters: All its parameters.
         out: Folder for the executed notebook.
         data_fingerprint: Hash of the files behind the parameter DATA, whose path does not count.
+        kernel: Run in this kernel, whose working folder is notebooks/; None for a fresh one.
+        code: `code_digest(name)`, where the caller knows it already.
 
     Returns:
         The executed notebook, and whether it was run now.
 
     Raises:
         CellError: A cell failed; the notebook up to it stays beside, as `<name>.failed.ipynb`.
+        KernelDied: The same for the kernel.
         InputError: A cell met bad input (a malformed data file, say).
     """
     target, running, failed = (out / f"{name}{suffix}.ipynb" for suffix in ("", ".running", ".failed"))
-    key = _key(name, parameters, data_fingerprint)
-    if _is_fresh(target, key, source_notebook(name).parent / str(parameters["RUN_ROOT"])):
+    if is_fresh(name, parameters, out, data_fingerprint=data_fingerprint, code=code):
         return target, False
 
-    import papermill
     from papermill.exceptions import PapermillExecutionError
 
     out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        with _quiet_kernel() as terminal:
-            notebook = papermill.execute_notebook(
-                source_notebook(name),
-                running,
-                parameters,
-                kernel_name="python3",
-                cwd=str(source_notebook(name).parent),
-                progress_bar=False,
-                start_timeout=START_TIMEOUT,
-                stderr_file=terminal,
-            )
+        notebook = _run_cells(name, parameters, running, kernel)
     except PapermillExecutionError as error:
         if error.ename == "InputError":
             running.unlink()
@@ -132,14 +146,40 @@ def execute(name: str, parameters: Parameters, out: Path, *, data_fingerprint: s
             f"{name}.ipynb, cell In [{error.exec_count}]: {error.ename}: {error.evalue}\n"
             f"The executed notebook with the traceback: {failed}"
         ) from None
+    except RuntimeError as error:  # nbclient's, of a kernel that died in a cell or before the first one
+        kept = ""
+        if running.exists():
+            kept = f"\nThe notebook up to there: {running.replace(failed)}"
+        raise KernelDied(
+            f"{name}.ipynb: its kernel died (killed, or out of memory): {error}.{kept}"
+        ) from None
     except BaseException:
         running.unlink(missing_ok=True)
         raise
-    notebook.metadata["fer_lib"] = {"key": key}
+    notebook.metadata["fer_lib"] = {"key": _key(parameters, data_fingerprint, code or code_digest(name))}
     running.write_text(json.dumps(notebook, ensure_ascii=False, indent=1), encoding="utf-8")
     running.replace(target)
     failed.unlink(missing_ok=True)
     return target, True
+
+
+def _run_cells(name: str, parameters: Parameters, running: Path, kernel: LiveKernel | None) -> Any:
+    import papermill
+
+    folder = source_notebook(name).parent
+    run = partial(
+        papermill.execute_notebook,
+        source_notebook(name),
+        running,
+        parameters,
+        kernel_name="python3",
+        progress_bar=False,
+        start_timeout=START_TIMEOUT,
+    )
+    if kernel is not None:
+        return run(km=kernel.manager, stderr_file=kernel.terminal)
+    with _quiet_kernel() as terminal:
+        return run(cwd=str(folder), stderr_file=terminal)
 
 
 class _Terminal:
@@ -177,21 +217,30 @@ def facts(notebook: Path) -> dict[str, Any]:
     return stated
 
 
-def _is_fresh(executed: Path, key: str, run_root: Path) -> bool:
-    """Whether an executed notebook came from the same inputs, and the run that it names is still there."""
-    if not executed.is_file() or _read(executed)["metadata"].get("fer_lib", {}).get("key") != key:
+def is_fresh(name: str, parameters: Parameters, out: Path, *, data_fingerprint: str, code: str = "") -> bool:
+    """Whether `out` holds the notebook as `execute` would make it, and the run that it names is still there."""
+    executed = out / f"{name}.ipynb"
+    if not executed.is_file():
+        return False
+    key = _key(parameters, data_fingerprint, code or code_digest(name))
+    if _read(executed)["metadata"].get("fer_lib", {}).get("key") != key:
         return False
     run = facts(executed).get("run")
+    run_root = source_notebook(name).parent / str(parameters["RUN_ROOT"])
     return run is None or (run_root / str(run["id"]) / "run.json").is_file()
 
 
-def _key(name: str, parameters: Parameters, data_fingerprint: str) -> str:
+def _key(parameters: Parameters, data_fingerprint: str, code: str) -> str:
     """A hash of all that an executed notebook depends on."""
+    rest = {k: v for k, v in parameters.items() if k not in ("DATA", "RUN_ROOT")}
+    return hashlib.sha256(json.dumps([code, rest, data_fingerprint], sort_keys=True).encode()).hexdigest()
+
+
+def code_digest(name: str) -> str:
+    """A hash of a notebook's cells, of what they import from `fer_lib`, and of the locked packages."""
     cells = _read(source_notebook(name))["cells"]
     code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
     digest = hashlib.sha256(json.dumps([c["source"] for c in cells]).encode())
-    rest = {k: v for k, v in parameters.items() if k not in ("DATA", "RUN_ROOT")}
-    digest.update(json.dumps([rest, data_fingerprint], sort_keys=True).encode())
     for path in [*sorted(imported_files(code)), ROOT / "requirements.txt"]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -232,16 +281,21 @@ def _read_profile(path: Path) -> dict[str, dict[str, Any]]:
     return content
 
 
-def _known(name: str, known: Iterable[str], what: str) -> None:
-    known = sorted(known)
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
+def require_known(name: str, known: Iterable[str], what: str) -> None:
+    """Raise an InputError that names the near miss, unless a name is one of the known."""
+    names = sorted(known)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}."
         raise InputError(f"Unknown {what}: {name}; {hint}")
 
 
-def _as_type(key: str, value: Any, default: Scalar) -> Scalar:
-    """A value from a YAML file (which reads 1e-3 as a text), as the type of the default."""
+def as_type(key: str, value: Any, default: Scalar) -> Scalar:
+    """A value from a YAML file (which reads 1e-3 as a text), as the type of the default.
+
+    Raises:
+        InputError: It is of another type or below what the parameter can be.
+    """
     if isinstance(value, str):
         return _parsed(key, value, default)
     if isinstance(default, float) and type(value) is int:
@@ -261,9 +315,13 @@ def _parsed(key: str, text: str, default: Scalar) -> Scalar:
 
 
 def _in_range(key: str, value: Scalar, default: Scalar) -> Scalar:
-    """Whole numbers count something: one that is positive as committed stays so, and none is negative."""
-    if type(default) is int and isinstance(value, int) and value < min(default, 1):
-        raise InputError(f"{key} must be at least {min(default, 1)}, but was {value}.")
+    """Whole numbers count something: one that is positive as committed stays so, and none is negative.
+
+    A limit may be 0, which means none.
+    """
+    low = 0 if key.endswith("_LIMIT") or default == 0 else 1
+    if type(default) is int and isinstance(value, int) and value < low:
+        raise InputError(f"{key} must be at least {low}, but was {value}.")
     return value
 
 

@@ -1,0 +1,82 @@
+"""What a sweep will run and about how long that takes, from runs that are there already."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fer_lib import data
+from fer_lib.publish import execute
+from fer_lib.publish.execute import Parameters
+from fer_lib.publish.sweep.run import Plan
+
+START_SECONDS = 9.0
+"""CPU seconds that a worker needs before its first point, and"""
+POINT_SECONDS = 5.0
+"""CPU seconds of a point beside its epochs: building and compiling the model, predicting, the notebook's figures."""
+
+FACE_SECONDS, FACE_WIDTH = 1.1e-3, 0.125
+"""CPU seconds that the CNN of a width needs to learn from one face, where no run says better."""
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What a known run needed: CPU seconds to learn from one face, by model and width."""
+
+    model: str
+    width: float
+    seconds: float
+
+
+def describe(plan: Plan, workers: int) -> str:
+    """A line for each point that is missing or there, and the time that the missing ones take."""
+    faces = len(data.load(plan.source, cache=execute.ROOT / "data").train)
+    known = list(_known([plan.run_root, execute.ROOT / "runs"]))
+    tasks = plan.tasks()
+    missing = [task for task in tasks if not task.is_done]
+    lines = [
+        f"{task.out.name}  {plan.title(task.number)}{'' if task in missing else '  (done)'}" for task in tasks
+    ]
+    seconds = sum(_point_seconds(task.parameters, faces, known) for task in missing)
+    seconds += START_SECONDS * min(workers, len(missing))
+    basis = "from runs that are there" if known else "roughly, no run is there to go by"
+    lines.append(
+        f"{len(tasks)} points, {len(tasks) - len(missing)} done. The rest takes about {_time(seconds)} of CPU time, "
+        f"{_time(seconds / workers)} with {workers} at once ({basis})."
+    )
+    return "\n".join(lines)
+
+
+def _point_seconds(point: Parameters, faces: int, known: Iterable[_Cost]) -> float:
+    """CPU seconds: each face of each epoch costs what it costs in the known run that is most alike."""
+    model, width = str(point.get("MODEL", "dnn")), float(point["WIDTH"]) or 1.0
+    alike = [cost for cost in known if cost.model == model] or [_Cost(model, FACE_WIDTH, FACE_SECONDS)]
+    nearest = min(alike, key=lambda cost: abs(math.log(cost.width / width)))
+    used = faces * (1 - float(point["VALIDATION"]))
+    used = min(used, float(point["TRAIN_LIMIT"]) or used)
+    return POINT_SECONDS + float(point["EPOCHS"]) * used * nearest.seconds * (width / nearest.width) ** 2
+
+
+def _known(roots: Iterable[Path]) -> Iterable[_Cost]:
+    for path in (path for root in roots for path in sorted(root.glob("*/metrics.json"))):
+        try:
+            metrics, record = _read(path), _read(path.with_name("run.json"))
+            seconds = metrics["cpu_seconds"]["epoch"] / record["faces"]["train"]
+            yield _Cost(record["model"]["name"], record["model"]["width"], seconds)
+        except (OSError, ValueError, KeyError):
+            continue  # a run that is being written, or of another version
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,92 @@
+"""The leaderboard of a sweep: a row for each point, the best validation accuracy first.
+
+Models are compared on validation faces alone: a choice by test faces would make their accuracy mean nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fer_lib.errors import InputError
+from fer_lib.files import replacing
+
+MEASURED = (
+    "accuracy",
+    "low",
+    "high",
+    "cpu_seconds",
+    "parameters",
+    "mega_multiply_adds",
+    "thousand_predictions",
+)
+"""Columns of numbers: validation accuracy with its 95% interval, CPU seconds of training, size, work for a face, and
+CPU seconds for 1,000 predictions."""
+
+_LAST = ("run", "notebook", "error")
+_FILE = "leaderboard.csv"
+
+
+def row(point: int, varied: Mapping[str, Any], facts: Mapping[str, Any], notebook: str) -> dict[str, Any]:
+    """The row of a point whose notebook was executed, from the facts that it stated."""
+    accuracy = facts["accuracy"]["validation"]
+    return {
+        "point": point,
+        **varied,
+        **{name: accuracy[key] for name, key in (("accuracy", "value"), ("low", "low"), ("high", "high"))},
+        "cpu_seconds": facts["cpu_seconds"]["training"],
+        "parameters": facts["parameters"],
+        "mega_multiply_adds": facts["mega_multiply_adds"],
+        "thousand_predictions": facts["cpu_seconds"]["thousand_predictions"],
+        "run": facts["run"]["id"],
+        "notebook": notebook,
+    }
+
+
+def failed_row(point: int, varied: Mapping[str, Any], error: str, notebook: str) -> dict[str, Any]:
+    """The row of a point that failed; `notebook` is what was executed up to there, or ""."""
+    return {"point": point, **varied, "notebook": notebook, "error": error}
+
+
+def table(rows: Sequence[Mapping[str, Any]], varied: Sequence[str]) -> pd.DataFrame:
+    """The rows in order: by accuracy, then the smaller model, then the earlier point; those that failed last."""
+    columns = ["point", *varied, *MEASURED, *_LAST]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame = frame.sort_values(["accuracy", "parameters", "point"], ascending=[False, True, True])
+    frame.insert(0, "rank", range(1, len(frame) + 1))
+    frame["rank"] = frame["rank"].where(frame["accuracy"].notna())
+    whole = dict.fromkeys(("rank", "point", "parameters"), "Int64")
+    return frame.astype(whole).reset_index(drop=True)
+
+
+def write(frame: pd.DataFrame, folder: Path) -> Path:
+    """Write `leaderboard.csv`."""
+    with replacing(folder / _FILE) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+    return folder / _FILE
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """The leaderboard in the folder of a sweep, without the points that failed.
+
+    Raises:
+        InputError: There is none, it is none of ours, or every point failed.
+    """
+    path = folder / _FILE
+    if not path.is_file():
+        raise InputError(f"There is no {path}; make it with `make sweep SWEEP=...`.")
+    frame = pd.read_csv(path)
+    if missing := {"rank", "point", *MEASURED, *_LAST} - set(frame.columns):
+        raise InputError(f"{path} has no column {sorted(missing)[0]}; a leaderboard of `make sweep` has.")
+    frame = frame[frame["accuracy"].notna()]
+    if frame.empty:
+        raise InputError(f"In {path} every point failed; the column `error` says why.")
+    return frame.astype({"rank": int, "parameters": int})
+
+
+def varied(frame: pd.DataFrame) -> list[str]:
+    """The columns of varied parameters."""
+    return [str(name) for name in frame.columns if str(name).isupper()]

@@ -1,0 +1,294 @@
+"""One point of a sweep: papermill runs the notebook in a kernel that stays alive for the next one.
+
+Starting Python and TensorFlow costs about as much as a small training, so a worker starts its kernel once. Between
+points the kernel forgets all names and Keras's state; after a failure, or when it has grown, a fresh one takes over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
+
+from fer_lib.errors import InputError
+from fer_lib.publish import execute
+from fer_lib.publish.execute import CellError, KernelDied, Parameters
+
+GROWTH = 2.0
+"""A kernel that holds so many times the memory that it held after its first point is not used again."""
+
+ATTEMPTS = 2
+"""How often a point is tried whose kernel died of itself."""
+
+_WATCH_SECONDS = 0.5
+_REPLY_SECONDS = 60
+_KILL_SECONDS = 10
+_FORGET = """
+import gc, sys
+if "keras" in sys.modules:
+    sys.modules["keras"].utils.clear_session()
+get_ipython().reset(new_session=True)
+gc.collect()
+"""
+_PROGRESS = re.compile(r"(epoch \d+/\d+).*?(?:(validation [\d.]+%).*)?$")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a point may take: seconds and bytes of memory (0: no limit), and the threads it computes with."""
+
+    seconds: float = 0
+    memory: int = 0
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """A point to run, as a worker gets it; plain values only, since it may travel.
+
+    Attributes:
+        number: Of the point, from 0 in the order of the sweep.
+        notebook: Its notebook's name.
+        parameters: All its parameters, with paths as the worker sees them.
+        out: Folder for the executed notebook.
+        fingerprint: Of the data.
+        code: `execute.code_digest` where the sweep was started.
+        limits: What it may take.
+    """
+
+    number: int
+    notebook: str
+    parameters: Parameters
+    out: Path
+    fingerprint: str
+    code: str
+    limits: Limits
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its executed notebook lies there, up to date, with its run."""
+        return execute.is_fresh(
+            self.notebook, self.parameters, self.out, data_fingerprint=self.fingerprint, code=self.code
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a point ended: `error` is "" if its executed notebook lies in the task's folder."""
+
+    number: int
+    error: str = ""
+    attempts: int = 1
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+Listener = Callable[[str], object]
+"""Is told how far a point has come, such as "epoch 3/12, validation 45.1%"."""
+
+
+class Worker:
+    """Runs points one after another, in a kernel that it keeps; not for two threads at once."""
+
+    def __init__(self) -> None:
+        logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it has to say stands in the outcome
+        self._kernel: _Kernel | None = None
+        self.stopped = False
+
+    def run(self, task: Task, listen: Listener = lambda text: None) -> Outcome:
+        """Run a point to its end, whatever that is; of a kernel that died of itself, once more in another."""
+        outcome = Outcome(task.number)
+        for attempt in range(1, ATTEMPTS + 1):
+            outcome = replace(outcome, attempts=attempt, error="")
+            try:
+                self._execute(task, listen)
+            except (CellError, InputError) as error:
+                outcome = replace(outcome, error=str(error))
+                if not isinstance(error, KernelDied) or self.stopped:
+                    break
+            else:
+                break
+        return outcome
+
+    def stop(self) -> None:
+        """End the kernel now; a point that runs in it ends with an error. Any thread may call it."""
+        self.stopped = True
+        self.close()
+
+    def close(self) -> None:
+        """End the kernel."""
+        kernel, self._kernel = self._kernel, None
+        if kernel is not None:
+            kernel.kill()
+
+    def _execute(self, task: Task, listen: Listener) -> None:
+        if self.stopped:
+            raise CellError("The sweep was stopped.")
+        if self._kernel is None:
+            listen("starting")
+            self._kernel = _Kernel(task.limits.threads)
+        kernel = self._kernel
+        if self.stopped:  # meanwhile
+            kernel.kill()
+        try:
+            kernel.execute(task, listen)
+        except BaseException:
+            # Nobody knows what a failed cell left behind.
+            self.close()
+            raise
+        if not kernel.forget():
+            self.close()
+
+
+class _Kernel:
+    """A started kernel, and what is needed to watch it."""
+
+    def __init__(self, threads: int) -> None:
+        self.manager = _Manager(kernel_name="python3")
+        self.terminal = _Ear()
+        notebooks = str(execute.ROOT / "notebooks")
+        run_sync(self.manager.start_kernel)(
+            cwd=notebooks, env={**os.environ, **_threads(threads)}, stderr=subprocess.DEVNULL
+        )
+        provisioner: Any = self.manager.provisioner
+        self._popen: subprocess.Popen[bytes] = provisioner.process
+        self.process = psutil.Process(self._popen.pid)
+        self._first_memory = 0
+        run_sync(self._wait_until_ready)()
+
+    async def _wait_until_ready(self) -> None:
+        client = self.manager.client()
+        client.start_channels()
+        try:
+            await client.wait_for_ready(timeout=execute.START_TIMEOUT)
+        except RuntimeError as error:
+            self.kill()
+            raise KernelDied(f"A kernel did not start: {error}.") from None
+        finally:
+            client.stop_channels()
+
+    def execute(self, task: Task, listen: Listener) -> None:
+        """Run the notebook of a point.
+
+        Raises:
+            CellError: A cell failed, or the point took more than it may.
+            KernelDied: The kernel died of itself.
+            InputError: A cell met bad input.
+        """
+        self.terminal.listen = listen
+        with _Guard(self, task.limits) as guard:
+            try:
+                execute.execute(
+                    task.notebook,
+                    task.parameters,
+                    task.out,
+                    data_fingerprint=task.fingerprint,
+                    kernel=self,
+                    code=task.code,
+                )
+            except KernelDied as error:
+                raise (CellError(f"{guard.verdict}\n{error}") if guard.verdict else error) from None
+
+    def forget(self) -> bool:
+        """Make the kernel as new; whether that went well and it holds no more memory than it should."""
+        client = self.manager.newest
+
+        async def forget() -> None:
+            reply = asyncio.ensure_future(
+                client.execute(_FORGET, silent=True, store_history=False, reply=True, timeout=_REPLY_SECONDS)
+            )
+            while not (await asyncio.wait({reply}, timeout=_WATCH_SECONDS))[0]:
+                if self._popen.poll() is not None:
+                    reply.cancel()
+            await reply
+
+        try:
+            run_sync(forget)()
+            client.stop_channels()
+            memory = self.process.memory_info().rss
+        except (RuntimeError, TimeoutError, asyncio.CancelledError, psutil.NoSuchProcess):
+            return False
+        self._first_memory = self._first_memory or memory
+        return bool(memory < GROWTH * self._first_memory)
+
+    def kill(self) -> None:
+        """End the process and what it started."""
+        try:
+            for process in [*self.process.children(recursive=True), self.process]:
+                process.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+        except psutil.NoSuchProcess:
+            pass
+        self._popen.wait(_KILL_SECONDS)
+
+
+class _Manager(AsyncKernelManager):
+    """Remembers the client that papermill opened last, to use and close it."""
+
+    newest: Any = None
+
+    def client(self, **kwargs: Any) -> Any:
+        self.newest = super().client(**kwargs)
+        return self.newest
+
+
+class _Ear:
+    """Where a notebook's progress bars write to."""
+
+    listen: Listener = staticmethod(lambda text: None)
+
+    def write(self, text: str) -> None:
+        if found := _PROGRESS.search(re.split(r"[\r\n]", text.strip("\r\n"))[-1]):
+            self.listen(", ".join(part for part in found.groups() if part))
+
+    def flush(self) -> None:
+        pass
+
+
+class _Guard:
+    """Watches a kernel while it runs a point, and ends it when it takes more than it may."""
+
+    def __init__(self, kernel: _Kernel, limits: Limits) -> None:
+        self.verdict = ""
+        self._kernel, self._limits, self._done = kernel, limits, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> _Guard:
+        if self._limits.seconds or self._limits.memory:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+
+    def _watch(self) -> None:
+        deadline = time.monotonic() + (self._limits.seconds or float("inf"))
+        while not self._done.wait(_WATCH_SECONDS):
+            try:
+                memory = self._kernel.process.memory_info().rss
+            except psutil.NoSuchProcess:
+                return
+            if time.monotonic() > deadline:
+                self.verdict = f"It took longer than {self._limits.seconds:g} seconds (TIMEOUT)."
+            elif self._limits.memory and memory > self._limits.memory:
+                self.verdict = f"It took more than {self._limits.memory / 2**30:.3g} GiB of memory (MEMORY)."
+            if self.verdict:
+                self._kernel.kill()
+                return
+
+
+def _threads(count: int) -> dict[str, str]:
+    """What makes TensorFlow, PyTorch, JAX and NumPy compute with so many threads."""
+    names = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return {**dict.fromkeys(names, str(count)), "TF_NUM_INTEROP_THREADS": "1"}

@@ -1,0 +1,103 @@
+"""A project whose notebook takes no time to train: for what a sweep does around the training.
+
+Run as a program it is `fer-lib sweep` in that project; named to `dask worker --preload`, the worker's side of it.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from fer_lib.publish import execute
+from fer_lib.publish.sweep import run, spec
+
+PARAMETERS = """
+DATA = ""
+RUN_ROOT = "../runs"
+LANGUAGE = "en"
+SEED = 0
+PROFILE = "quick"
+EPOCHS = 2
+RATE = 0.5
+WAIT = 0.0
+HOLD = 0
+MODEL = "cnn"
+WIDTH = 1.0
+VALIDATION = 0.15
+TRAIN_LIMIT = 0
+AUGMENT = False
+"""
+
+TRAIN = """
+import json, os, signal, sys, time
+from pathlib import Path
+run = Path(RUN_ROOT) / f"cnn-{SEED}-{EPOCHS}-{RATE}"
+run.mkdir(parents=True, exist_ok=True)
+with (Path(RUN_ROOT) / "begun.txt").open("a") as file:
+    print(run.name, file=file)
+print(f"cnn: epoch 1/{EPOCHS}: 50% [validation 40.0%]", file=sys.stderr)
+held = b'x' * HOLD * 2**20
+time.sleep(WAIT)
+if RATE > 1:
+    raise ValueError("diverged")
+if RATE < 0:  # as if out of memory, the first time (-1) or always (-2)
+    first = not (run / "died").exists()
+    (run / "died").touch()
+    if first or RATE < -1:
+        os.kill(os.getpid(), signal.SIGKILL)
+if not (run / "run.json").exists():
+    with (Path(RUN_ROOT) / "trained.txt").open("a") as file:
+        print(run.name, file=file)
+    (run / "run.json").write_text("{}")
+accuracy = {"validation": {"value": RATE, "low": RATE / 2, "high": 1.0}}
+facts = {"run": {"id": run.name}, "accuracy": accuracy, "parameters": 10 * EPOCHS, "mega_multiply_adds": 1.0,
+         "cpu_seconds": {"training": 1.0, "thousand_predictions": 0.1}}
+display({"text/plain": "facts"}, raw=True, metadata={"fer_lib": {"facts": facts}})
+"""
+
+
+def make(root: Path) -> None:
+    """Write the project."""
+    code = [
+        {"cell_type": "code", "id": f"c{i}", "metadata": {"tags": tags}, "source": cell.strip(),
+         "outputs": [], "execution_count": None}
+        for i, (cell, tags) in enumerate([(PARAMETERS, ["parameters"]), (TRAIN, [])])
+    ]  # fmt: skip
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    for folder in ("notebooks/profiles", "fer_lib"):
+        (root / folder).mkdir(parents=True)
+    (root / "requirements.txt").write_text("numpy\n")
+    (root / "notebooks" / "profiles" / "quick.yaml").write_text("")
+    content = {"cells": code, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    (root / "notebooks" / "q1_cnn.ipynb").write_text(json.dumps(content))
+
+
+def enter(root: Path) -> None:
+    """Make it the project that this process works in."""
+    execute.ROOT, execute.NOTEBOOKS = root, ("q1_cnn",)
+
+
+def plan(root: Path, text: str, **limits: float) -> run.Plan:
+    """The sweep that a YAML text describes."""
+    file = root / "sweep.yaml"
+    file.write_text(text)
+    return run.Plan(
+        spec.read(file),
+        folder=root / "sweeps" / "sweep",
+        run_root=root / "runs",
+        source=str(root / "train.csv"),
+        language="en",
+        limits=run.limits(limits.get("seconds", 0), limits.get("memory", 0), 2),
+    )
+
+
+if __name__ == "__main__":
+    from fer_lib import cli
+
+    enter(Path(sys.argv[1]))
+    sys.exit(cli.main(["sweep", *sys.argv[2:]]))
+
+
+def dask_setup(worker: object) -> None:
+    """Called by `dask worker --preload`."""
+    enter(Path(os.environ["SWEEP_PROJECT"]))

@@ -1,0 +1,178 @@
+"""The sweep's file: what it may say, and how it is refused."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fer_lib.errors import InputError
+from fer_lib.publish.sweep import spec
+
+
+def read(folder: Path, text: str, **options):
+    file = folder / "mine.yaml"
+    file.write_text(text)
+    return spec.read(file, **options)
+
+
+def test_grid_has_all_combinations_over_the_fixed_parameters(tmp_path):
+    sweep = read(
+        tmp_path,
+        "notebook: q1_cnn\nparameters: {EPOCHS: 3}\ngrid: {WIDTH: [0.25, 1], AUGMENT: [true, false]}",
+    )
+    assert (sweep.name, sweep.notebook, sweep.varied) == ("mine", "q1_cnn", ("WIDTH", "AUGMENT"))
+    found = [(point["WIDTH"], point["AUGMENT"]) for point in sweep.points]
+    assert found == [(0.25, True), (0.25, False), (1.0, True), (1.0, False)]
+    assert {point["EPOCHS"] for point in sweep.points} == {3}
+    assert {point["LEARNING_RATE"] for point in sweep.points} == {0.001}  # the notebook's own
+
+
+def test_list_has_its_points_and_what_one_leaves_open_is_the_fixed_value(tmp_path):
+    sweep = read(tmp_path, "notebook: q1_cnn\nprofile: compact\nlist:\n- {EPOCHS: 3}\n- {WIDTH: 0.5}")
+    assert [(p["EPOCHS"], p["WIDTH"], p["MODEL"]) for p in sweep.points] == [
+        (3, 1.0, "compact"),
+        (30, 0.5, "compact"),
+    ]
+
+
+RANDOM = """
+notebook: q1_cnn
+random:
+  points: 40
+  seed: {seed}
+  over:
+    LEARNING_RATE: {{log: [1e-4, 1e-2]}}
+    DENSE_DROPOUT: {{uniform: [0, 0.5]}}
+    EPOCHS: {{uniform: [2, 4]}}
+    OPTIMIZER: [Adam, SGD]
+"""
+
+
+def test_random_points_lie_where_they_may_and_follow_from_the_seed(tmp_path):
+    points = read(tmp_path, RANDOM.format(seed=0)).points
+    assert (
+        points == read(tmp_path, RANDOM.format(seed=0)).points != read(tmp_path, RANDOM.format(seed=1)).points
+    )
+    assert len(points) == 40
+    rates = [p["LEARNING_RATE"] for p in points]
+    assert 1e-4 <= min(rates) < 3e-4 and 3e-3 < max(rates) <= 1e-2  # spread over the decades
+    assert all(0 <= p["DENSE_DROPOUT"] <= 0.5 for p in points)
+    assert {p["EPOCHS"] for p in points} == {2, 3, 4}
+    assert {p["OPTIMIZER"] for p in points} == {"Adam", "SGD"}
+
+
+QUICK = """
+notebook: q1_cnn
+parameters: {EPOCHS: 30, SEED: 7}
+grid: {WIDTH: [0.5, 1.0], DENSE_DROPOUT: [0.0, 0.5]}
+quick:
+  parameters: {EPOCHS: 2}
+  grid: {WIDTH: [0.03]}
+"""
+
+
+def test_quick_form_goes_over_the_file(tmp_path):
+    sweep = read(tmp_path, QUICK, quick=True)
+    assert sweep.name == "mine-quick"
+    assert [(p["EPOCHS"], p["SEED"], p["WIDTH"], p["DENSE_DROPOUT"]) for p in sweep.points] == [
+        (2, 7, 0.03, 0.0),
+        (2, 7, 0.03, 0.5),
+    ]
+
+
+def test_settings_go_over_the_fixed_parameters(tmp_path):
+    assert {p["EPOCHS"] for p in read(tmp_path, QUICK, settings={"EPOCHS": "5"}).points} == {5}
+
+
+def test_dense_network_is_compared_with_a_cnn_on_the_same_validation_faces(tmp_path):
+    text = "notebook: q2_dnn\nparameters: {SEED: 4}\ncnn: {EPOCHS: 1}\ngrid: {DENSE_DROPOUT: [0.1, 0.2]}"
+    cnn = read(tmp_path, text).cnn
+    assert (cnn["SEED"], cnn["EPOCHS"], cnn["MODEL"]) == (4, 1, "cnn")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "is empty"),
+        ("{", "is not YAML"),
+        ("grid: {WIDTH: [1]}", "names no notebook"),
+        ("notebook: q1_cnn\nparameters: {EPOCHS: 3}", "must have one of grid, list, random; it has none"),
+        ("notebook: q1_cnn\ngrid: {WIDTH: [1]}\nlist: [{WIDTH: 1}]", "it has grid and list"),
+        ("notebook: q3_confusion\ngrid: {}", "line 1: Unknown notebook of a sweep: q3_confusion"),
+        ("notebook: q1_cnn\nprofile: huge\ngrid: {}", "line 2: Unknown profile: huge"),
+        ("notebook: q1_cnn\ngird: {WIDTH: [1]}", "line 2: Unknown entry: gird; did you mean grid?"),
+        ("notebook: q1_cnn\ngrid:\n  EPOHCS: [1]", "line 3: Unknown parameter: EPOHCS; did you mean EPOCHS?"),
+        ("notebook: q1_cnn\ngrid:\n  EPOCHS:\n  - 1\n  - many", "line 5: EPOCHS must be a whole number"),
+        ("notebook: q1_cnn\ngrid:\n  EPOCHS: [1, true]", "line 3: EPOCHS must be a whole number, but was True"),
+        ("notebook: q1_cnn\ngrid:\n  EPOCHS: [0]", "line 3: EPOCHS must be at least 1, but was 0."),
+        ("notebook: q1_cnn\ngrid: {}", "line 2: the grid has no points"),
+        ("notebook: q1_cnn\ngrid:\n  EPOCHS: []", "line 3: EPOCHS is empty."),
+        ("notebook: q1_cnn\ngrid:\n  EPOCHS: 3", "line 3: EPOCHS must be a list, such as [1, 2]."),
+        ("notebook: q1_cnn\ngrid: [1]", "line 2: names with values are wanted here"),
+        ("notebook: q1_cnn\ngrid:\n  WIDTH: [1,\n          1.0]", "line 4: WIDTH has 1.0 twice."),
+        ("notebook: q1_cnn\ngrid:\n  SEED: [1]\n  SEED: [2]", "line 4: SEED stands here for the second time."),
+        ("notebook: q1_cnn\nlist:\n- {EPOCHS: 12}\n- {WIDTH: 0.125}", "lines 3 and 4 are the same: WIDTH=0.125."),
+        ("notebook: q1_cnn\nparameters:\n  SEED: 1\ngrid:\n  SEED: [1, 2]", "line 3: SEED is fixed here, but varied"),
+        ("notebook: q1_cnn\ngrid:\n  DATA: [x.csv]", "line 3: DATA is no parameter of a sweep: give the data as make"),
+        ("notebook: q1_cnn\ncnn: {}\ngrid: {SEED: [1]}", "line 2: `cnn` describes what q2_dnn compares with"),
+        ("notebook: q1_cnn\ngrid: {SEED: [" + ",".join(map(str, range(10_001))) + "]}", "1 to 10,000"),
+        ("notebook: q1_cnn\nrandom: {over: {}}", "line 2: a random search needs `points`."),
+        ("notebook: q1_cnn\nrandom:\n  points: 0\n  over: {SEED: [1]}", "line 3: points must be a whole number from 1"),
+        ("notebook: q1_cnn\nrandom:\n  points: 5\n  over: {SEED: [1, 2]}", "line 3: only about 2 different points"),
+        ("notebook: q1_cnn\nrandom:\n  points: 1\n  over: {LEARNING_RATE: {log: [0, 1]}}", "above 0"),
+        ("notebook: q1_cnn\nrandom:\n  points: 1\n  over: {LEARNING_RATE: {log: [1, 2, 3]}}", "needs two ends"),
+        ("notebook: q1_cnn\nrandom:\n  points: 1\n  over: {MODEL: {log: [1, 2]}}", "line 4: MODEL must be a list"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_one_sentence_with_its_line(text, sentence, tmp_path):
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, text)
+    assert str(tmp_path / "mine.yaml") in str(caught.value)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_form_that_is_not_there_is_a_sentence(tmp_path):
+    with pytest.raises(InputError, match="has no quick form"):
+        read(tmp_path, "notebook: q1_cnn\ngrid: {SEED: [1]}", quick=True)
+    with pytest.raises(InputError, match="There is no sweep .*other.yaml"):
+        spec.read(tmp_path / "other.yaml")
+
+
+def test_setting_that_the_sweep_varies_is_refused(tmp_path):
+    with pytest.raises(InputError, match="SEED is what the sweep varies"):
+        read(tmp_path, "notebook: q1_cnn\ngrid: {SEED: [1]}", settings={"SEED": "3"})
+    with pytest.raises(InputError, match="did you mean EPOCHS"):
+        read(tmp_path, "notebook: q1_cnn\ngrid: {SEED: [1]}", settings={"EPOHCS": "3"})
+
+
+_scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.dates()
+_names = st.sampled_from(["SEED", "EPOCHS", "WIDTH", "MODEL", "points", "over", "log", "seed", "DATA", "x"])
+_trees = st.recursive(
+    _scalars, lambda t: st.lists(t, max_size=3) | st.dictionaries(_names, t, max_size=3), max_leaves=8
+)
+_entries = st.sampled_from(["notebook", "profile", "parameters", "grid", "list", "random", "cnn", "quick"])
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(_entries, _trees | st.sampled_from(["q1_cnn", "q2_dnn", "quick"])), st.booleans())
+def test_whatever_a_file_holds_is_read_or_refused_with_a_sentence(tmp_path_factory, content, quick):
+    try:
+        sweep = read(
+            tmp_path_factory.getbasetemp(), yaml.safe_dump({"notebook": "q1_cnn", **content}), quick=quick
+        )
+    except InputError as error:
+        assert "\n" not in str(error)
+    else:
+        assert len({tuple(sorted(point.items())) for point in sweep.points}) == len(sweep.points) > 0
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "notebooks" / "sweeps").glob("*.yaml")), ids=lambda file: file.stem
+)
+@pytest.mark.parametrize("quick", [False, True])
+def test_sweeps_that_come_with_the_project_can_be_read(file, quick):
+    assert len(spec.read(file, quick=quick).points) > 1
