@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,12 +71,29 @@ class Block:
     @property
     def address(self) -> str:
         """The picture as an address that holds all of it, for a page that stands alone."""
-        return f"data:{self.mime};base64,{base64.b64encode(self.picture).decode()}"
+        mime, picture = self.mime, self.picture
+        if mime == "image/png":
+            mime, picture = "image/webp", _as_webp(picture)
+        return f"data:{mime};base64,{base64.b64encode(picture).decode()}"
+
+    @property
+    def sheet_class(self) -> str:
+        """The class of elements that show parts of the sheet of `explore`."""
+        return f"sheet-{hashlib.sha256(self.explore['sheet'].encode()).hexdigest()[:10]}"
 
     @property
     def file(self) -> str:
         """The picture's file name, for paper."""
         return f"{self.identifier}.{SUFFIXES[self.mime]}"
+
+
+def _as_webp(png: bytes) -> bytes:
+    """The same pixels in half the bytes."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(buffer, "WEBP", lossless=True, quality=50, method=2)
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,14 @@ def _set(reports: Sequence[Report], template: str) -> str:
     exporter = HTMLExporter(
         extra_template_basedirs=[str(templates.parent)], template_name=templates.name, template_file=template
     )
-    cells = [cell for report in reports for chapter in report.chapters for cell in chapter.cells]
-    body, _ = exporter.from_notebook_node(new_notebook(cells=cells), {"reports": reports})
+    body, _ = exporter.from_notebook_node(new_notebook(), {"reports": reports, "sheets": _sheets(reports)})
     return str(body)
+
+
+def _sheets(reports: Sequence[Report]) -> dict[str, str]:
+    """The sheets of all faces and frames by class, each once: languages share them."""
+    blocks = (block for report in reports for chapter in report.chapters for block in chapter.blocks)
+    return {block.sheet_class: block.explore["sheet"] for block in blocks if block.explore.get("sheet")}
 
 
 def _with_script_hash(page: str) -> str:

@@ -105,7 +105,6 @@
     const gallery = document.getElementById(link.hash.slice(1));
     const copy = gallery.cloneNode(true);
     copy.removeAttribute("id");
-    dialog.dataset.of = gallery.closest("details").id;
     open(link, copy.querySelector("h3").textContent, copy);
   }));
   all(".gallery").forEach((gallery) => all(".card ol", gallery).forEach((list) => {

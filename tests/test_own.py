@@ -1,0 +1,85 @@
+"""Words of a student's own in the report."""
+
+from pathlib import Path
+
+import pytest
+from report_project import Project, first, second
+
+from fer_lib.errors import InputError
+from fer_lib.publish.document import Report
+
+
+@pytest.fixture
+def told(tmp_path: Path):
+    """The report of questions 1 and 2 with own words."""
+
+    def tell(words: str, **options) -> Report:
+        project = Project(tmp_path)
+        own = tmp_path / "my.md"
+        own.write_text(words, encoding="utf-8")
+        notebooks = [project.notebook("q1", first), project.notebook("q2", second)]
+        return project.assemble(*notebooks, own=own, **options)
+
+    return tell
+
+
+def parts(report: Report, question: int) -> list[str]:
+    return [block.key for block in report.chapters[question - 1].blocks]
+
+
+def test_words_are_added_where_they_are_asked_for(told):
+    report = told("## q1\nEnd\n\n## q1.before\nStart\n\n## q1.after.curves\nMiddle\n")
+    assert parts(report, 1) == ["own", "training", "curves", "own", "layers", "own"]
+    texts = [block.html for block in report.chapters[0].blocks if block.key == "own"]
+    assert texts == ["<p>Start</p>", "<p>Middle</p>", "<p>End</p>"]
+
+
+def test_words_take_the_place_of_others_with_live_numbers_of_all_questions(told):
+    report = told("## q1.training\n{epochs} epochs, {accuracy:.1%}, DNN {q2.accuracy:.1%}, [see](#curves)\n")
+    first_block = report.chapters[0].blocks[0]
+    assert (
+        first_block.html
+        == '<p>3 epochs, 63.9%, DNN 42.0%, <a href="#q1-curves">圖\N{NO-BREAK SPACE}1</a></p>'
+    )
+
+
+def test_own_words_instead_leave_figures_and_tables(told):
+    report = told("## q1.instead\nMine\n")
+    assert parts(report, 1) == ["own", "curves", "layers"]
+    assert parts(report, 2) == ["curves"]
+
+
+def test_captions_and_lines_of_the_report_can_be_ones_own(told):
+    report = told("## q1.curves\nMy caption of {epochs}\n\n## report.subtitle\nMy title\n")
+    assert report.chapters[0].blocks[1].html == "My caption of 3"
+    assert report.subtitle == "My title"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (
+            "\n## q1.training\n\n{acuracy:.1%}\n",
+            r"my\.md, line 4: nothing is known of \{acuracy\}; did you mean",
+        ),
+        ("## q9\nx\n", r"my\.md, line 2: the report has no place 'q9'; did you mean"),
+        ("## q1.trainig\nx\n", r"my\.md, line 2: .* 'q1\.trainig'; did you mean 'q1\.training'"),
+        (
+            "## q1.after.question\nx\n",
+            r"my\.md, line 2: there is no 'question' .* shows curves, layers, training",
+        ),
+        ("## Q1 x\nx\n", r"my\.md, line 1: '## Q1 x' starts a section"),
+    ],
+)
+def test_an_error_in_own_words_names_file_and_line(told, words, complaint):
+    with pytest.raises(InputError, match=complaint):
+        told(words)
+
+
+def test_a_short_report_keeps_parts_and_their_variants_and_numbers_them_anew(told):
+    report = told("## q1\nMine\n", keep={"q1": ["train", "layers"], "q2": ["curves"]})
+    assert parts(report, 1) == ["layers", "own"]
+    assert [b.label for c in report.chapters for b in c.blocks if b.label] == [
+        "表\N{NO-BREAK SPACE}1",
+        "圖\N{NO-BREAK SPACE}1",
+    ]
