@@ -36,7 +36,7 @@ SETTINGS = $(foreach name,$(GIVEN),--set $(name)=$(call quoted,$(name)))
 TITLE = $(foreach i,1 2 3 4 5 6 7 8,$(call title,$(word $(i),$(TITLE_KEYS)),$(word $(i),$(TITLE_VARIABLES))))
 title = $(if $(filter undefined,$(origin $(2))),,--title $(1)=$(call quoted,$(2)))
 
-.PHONY: help setup report sweep test lab lint clean
+.PHONY: help setup report sweep test bench lab lint clean
 
 help:  ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -62,6 +62,10 @@ sweep: $(READY)  ## Run a notebook over many parameters, write a leaderboard
 
 test: $(READY)  ## All tests that need no GPU (those on real faces where ../shared/data has them)
 	@$(BIN)/python -m pytest -q
+
+bench: $(READY)  ## Measure docs/performance.md anew (BENCH=reading: one section of it)
+	@for script in $(filter-out benchmarks/page.py,$(wildcard benchmarks/$(or $(BENCH),*).py)); do \
+	    $(BIN)/python $$script || exit 1; done
 
 lab: $(READY)  ## JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir=notebooks
