@@ -4,7 +4,8 @@
     history.csv      one row an epoch
     metrics.json     accuracies with intervals, times
     predictions.npz  probabilities (n, 7) and labels of the validation and test faces
-    model.keras      the trained model; while it trains, checkpoint-<epochs>.keras with the optimizer's state
+    model.keras      the trained model
+    checkpoint.npz   while it trains: the last state it can go on from
 
 The id is a hash of model, recipe, training data and seed: the same id again is the same run, with nothing to do.
 """
@@ -15,8 +16,13 @@ import hashlib
 import json
 import os
 import platform
+import signal
+import sys
+import threading
 import time
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -31,18 +37,21 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
-from fer_lib import evaluation, models, training
+from fer_lib import checkpoints, evaluation, models, training
+from fer_lib.checkpoints import Checkpoint
 from fer_lib.data import split_validation
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces, FaceSplits
 from fer_lib.files import replacing, write_text
 from fer_lib.models import ModelSpec
-from fer_lib.training import Recipe
+from fer_lib.prediction import first_line, load_model, predict
+from fer_lib.training import Position, Recipe
 
-FORMAT = 1
+FORMAT = 2
 """Part of every id: raised when code changes what the same model and recipe lead to."""
 
-PREDICTION_BATCH = 256
+TIMED_FACES = 3000
+"""How many faces are predicted at the most to measure how long that takes."""
 
 _ARTIFACTS = ("history.csv", "metrics.json", "predictions.npz", "model.keras")
 
@@ -82,6 +91,11 @@ class Run:
         """What prose says of a run on these data: plain nested values (`accuracies` explains the arguments)."""
         table = accuracies(self, splits, public=public, private=private).astype(object).set_index("split")
         history = self.history
+        if "validation" not in self.metrics["accuracy"]:
+            raise InputError(
+                f"Run {self.id} held out no faces to be judged by; a report needs VALIDATION above 0 (0 is for "
+                "`fer-lib train` and an answer file from all faces)."
+            )
         best = history.iloc[int(history["val_accuracy"].argmax())]
         first, last = history.iloc[0].to_dict(), history.iloc[-1].to_dict()
         names = ("model", "recipe", "faces", "versions", "machine", "seed")
@@ -132,7 +146,7 @@ def train_or_reuse(
         "format": FORMAT,
         "model": asdict(spec),
         "recipe": asdict(recipe),
-        "data": {"fingerprint": splits.fingerprint(), "source": splits.source, "drawn": splits.drawn},
+        "data": {"fingerprint": _fingerprint(splits, recipe), "source": splits.source, "drawn": splits.drawn},
         "faces": {
             "train": len(train),
             "validation": len(validation),
@@ -140,10 +154,10 @@ def train_or_reuse(
         },
         "seed": seed,
     }
-    untrained = models.build(spec, train.pixels, seed=seed)
+    untrained = models.build(spec, train.pixels, seed=seed, precision=recipe.precision)
     run = Run(root / _run_id(record, untrained))
     run.path.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(run.path / ".lock"):
+    with _locked(run):
         if not is_complete(run.path):
             _train(run, untrained, train, validation, recipe, seed=seed, record=record, progress=progress)
         _predict_new_tests(run, splits)
@@ -235,7 +249,7 @@ def newest(root: Path, splits: FaceSplits | None = None) -> Run:
     found = [run for run in map(Run, _complete(root)) if run.record["model"]["name"] != "dnn"]
     if splits is not None:
         fingerprint = splits.fingerprint()
-        found = [run for run in found if run.record["data"]["fingerprint"] == fingerprint]
+        found = [run for run in found if run.record["data"]["fingerprint"].startswith(fingerprint)]
     if not found:
         where = root if splits is None else f"{root} on these faces"
         raise InputError(
@@ -268,7 +282,7 @@ def faces_of(run: Run, splits: FaceSplits) -> tuple[Faces, Faces]:
     Raises:
         InputError: The run was trained on other faces than these.
     """
-    if run.record["data"]["fingerprint"] != splits.fingerprint():
+    if run.record["data"]["fingerprint"].partition("-")[0] != splits.fingerprint():
         raise InputError(
             f"Run {run.id} was trained on other faces ({run.record['data']['source']}) than these "
             f"({splits.source}); name a run on the same data."
@@ -276,35 +290,41 @@ def faces_of(run: Run, splits: FaceSplits) -> tuple[Faces, Faces]:
     return _divide(splits, Recipe(**run.record["recipe"]), run.record["seed"])
 
 
+def _fingerprint(splits: FaceSplits, recipe: Recipe) -> str:
+    """What of the data a run depends on: the training faces, and their votes if it learns from them."""
+    if not recipe.votes:
+        return splits.fingerprint()
+    if splits.train.votes is None:
+        raise InputError(
+            f"The recipe learns from FER+ votes (votes = {recipe.votes}), but {splits.source} comes without; "
+            "put fer2013new.csv beside it, or set votes to 0."
+        )
+    votes = hashlib.sha256(splits.train.soft_labels().tobytes()).hexdigest()
+    return f"{splits.fingerprint()}-{votes[:8]}"
+
+
 def _divide(splits: FaceSplits, recipe: Recipe, seed: int) -> tuple[Faces, Faces]:
-    train, validation = split_validation(splits.train, fraction=recipe.validation, seed=seed)
+    train, validation = splits.train, splits.train[:0]
+    if recipe.validation:
+        train, validation = split_validation(train, fraction=recipe.validation, seed=seed)
     if 0 < recipe.train_limit < len(train):
         train = train[np.sort(np.random.default_rng(seed).permutation(len(train))[: recipe.train_limit])]
     return train, validation
 
 
-def load_model(path: Path) -> keras.Model:
-    """A model from a `.keras` file.
-
-    Raises:
-        InputError: The file is not there or no whole Keras model.
-    """
+@contextmanager
+def _locked(run: Run) -> Iterator[None]:
+    """Keep other processes from the run; says so if one has to be waited for."""
+    lock = filelock.FileLock(run.path / ".lock")
     try:
-        return keras.models.load_model(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as a Keras model: {_first_line(error)}") from None
-
-
-def predict(model: keras.Model, faces: Faces) -> npt.NDArray[np.float32]:
-    """Probabilities (n, 7) of raw faces."""
-    return np.asarray(model.predict(faces.images, batch_size=PREDICTION_BATCH, verbose=0), np.float32)
-
-
-def write_answers(path: Path, faces: Faces, probabilities: npt.NDArray[np.float32]) -> None:
-    """Write an answer file for Kaggle, `id,label`, from probabilities (n, 7)."""
-    with replacing(path) as temporary:
-        answers = pd.DataFrame({"id": faces.ids, "label": probabilities.argmax(axis=1)})
-        answers.to_csv(temporary, index=False, lineterminator="\n")
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        tqdm.write(f"Another process is at work on {run.path}; waiting for it.", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _run_id(record: dict[str, Any], model: keras.Model) -> str:
@@ -326,90 +346,135 @@ def _train(
     record: dict[str, Any],
     progress: bool,
 ) -> None:
-    history = run.path / "history.csv"
-    checkpoint = _last_checkpoint(run.path)
-    epochs = _epochs_behind(checkpoint, history)
-    if checkpoint:
-        model = load_model(checkpoint)
-    else:
-        training.compile_model(model, recipe, len(train))
+    training.compile_model(model, recipe, len(train))
+    path = run.path / "checkpoint.npz"
+    position, epochs = Position(), list[dict[str, Any]]()
+    found = checkpoints.read(path)
+    checkpoints.clear(run.path / "partial.npz")
+    if found:
+        position, epochs, arrays = found
+        training.restore(model, arrays)
     record = {**record, "versions": _versions(), "machine": _machine(), "started": _now()}
     _write_json(run.path / "run.json", {**record, "status": "training"})
+    name, clock = record["model"]["name"], checkpoints.Clock()
 
-    with tqdm(
-        desc=f"{record['model']['name']}: training",
-        total=recipe.epochs * len(train),
-        initial=len(epochs) * len(train),
-        unit="face",
-        unit_scale=True,
-        mininterval=0.5,
-        disable=not progress,
-    ) as bar:
+    def save(position: Position) -> None:
+        clock.time(lambda: checkpoints.write(path, Checkpoint(position, epochs, training.state(model))))
+
+    with (
+        _held_interrupts() as interrupted,
+        tqdm(
+            desc=f"{name}: training",
+            total=recipe.epochs * len(train),
+            initial=position.epochs * len(train) + position.faces,
+            unit="face",
+            unit_scale=True,
+            mininterval=0.5,
+            disable=not progress,
+        ) as bar,
+    ):
+
+        def on_step(position: Position) -> None:
+            bar.update(position.epochs * len(train) + position.faces - bar.n)
+            if interrupted() or clock.rings():
+                save(position)
+            if interrupted():
+                raise Interrupted(
+                    f"{run.id} stopped in epoch {position.epochs + 1} of {recipe.epochs} and saved that; "
+                    "the same command goes on from there"
+                )
+
         for epoch in training.train(
-            model,
-            train,
-            validation,
-            recipe,
-            seed=seed,
-            done=len(epochs),
-            on_faces=lambda count: bar.update(count),
+            model, train, validation, recipe, seed=seed, start=position, on_step=on_step
         ):
             epochs.append(asdict(epoch))
-            with replacing(history) as temporary:
+            save(Position(epochs=epoch.epoch))
+            with replacing(run.path / "history.csv") as temporary:
                 pd.DataFrame(epochs).to_csv(temporary, index=False)
-            with replacing(run.path / f"checkpoint-{epoch.epoch}.keras") as temporary:
-                model.save(temporary)
-            if checkpoint:
-                checkpoint.unlink()
-            checkpoint = run.path / f"checkpoint-{epoch.epoch}.keras"
-            bar.set_description(f"{record['model']['name']}: epoch {epoch.epoch}/{recipe.epochs}")
-            bar.set_postfix_str(f"validation {epoch.val_accuracy:.1%}")
+            bar.set_description(f"{name}: epoch {epoch.epoch}/{recipe.epochs}")
+            if len(validation):
+                bar.set_postfix_str(f"validation {epoch.val_accuracy:.1%}")
 
-    predict(model, validation)  # compiles for each size of batch, which is not to be timed
+    trained = models.build(ModelSpec(**record["model"]), train.pixels)
+    trained.set_weights(model.get_weights())
+    _complete_run(run, trained, train, validation, pd.DataFrame(epochs), record)
+    checkpoints.clear(path)
+
+
+def _complete_run(
+    run: Run,
+    model: keras.Model,
+    train: Faces,
+    validation: Faces,
+    history: pd.DataFrame,
+    record: dict[str, Any],
+) -> None:
+    """Measure a trained model and write all that belongs to a run, its status last."""
+    timed = (validation if len(validation) else train)[:TIMED_FACES]
+    mirrored = _mirrored(record)
+    predict(model, timed, mirrored=mirrored)  # compiles for each size of batch, which is not to be timed
     wall, cpu = time.perf_counter(), time.process_time()
-    probabilities = predict(model, validation)
+    predict(model, timed, mirrored=mirrored)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    table = pd.DataFrame(epochs)
-    _write_predictions(run, {"validation": probabilities})
+    predictions, measured = {}, {}
+    if len(validation):
+        predictions["validation"] = predict(model, validation, mirrored=mirrored)
+        right = evaluation.accuracy(predictions["validation"], validation.known_labels)
+        measured["validation"] = right.as_dict()
     metrics = {
-        "accuracy": {"validation": evaluation.accuracy(probabilities, validation.known_labels).as_dict()},
-        "training_accuracy": float(table["accuracy"].iloc[-1]),
+        "accuracy": measured,
+        "training_accuracy": float(history["accuracy"].iloc[-1]),
         "parameters": model.count_params(),
         "multiply_adds": models.multiply_adds(model),
         "seconds": {
-            "epoch": float(table["seconds"].mean()),
-            "training": float(table["seconds"].sum()),
-            "thousand_predictions": 1000 * wall / len(validation),
+            "epoch": float(history["seconds"].mean()),
+            "training": float(history["seconds"].sum()),
+            "thousand_predictions": 1000 * wall / len(timed),
         },
         "cpu_seconds": {
-            "epoch": float(table["cpu_seconds"].mean()),
-            "training": float(table["cpu_seconds"].sum()),
-            "thousand_predictions": 1000 * cpu / len(validation),
+            "epoch": float(history["cpu_seconds"].mean()),
+            "training": float(history["cpu_seconds"].sum()),
+            "thousand_predictions": 1000 * cpu / len(timed),
         },
     }
+    with replacing(run.path / "history.csv") as temporary:
+        history.to_csv(temporary, index=False)
+    _write_predictions(run, predictions)
     _write_json(run.path / "metrics.json", metrics)
     with replacing(run.path / "model.keras") as temporary:
-        # An uncompiled copy: without the optimizer's state a file is a third of the size.
-        keras.Model(model.inputs, model.outputs, name=model.name).save(temporary)
+        model.save(temporary)
     _write_json(run.path / "run.json", {**record, "completed": _now(), "tests": {}, "status": "complete"})
-    for left in run.path.glob("checkpoint-*.keras"):
-        left.unlink()
 
 
-def _last_checkpoint(path: Path) -> Path | None:
-    return max(path.glob("checkpoint-*.keras"), key=_epochs_of, default=None)
+def _mirrored(record: dict[str, Any]) -> bool:
+    """Whether a run's model answers for a face and its mirror image together: it learned from both."""
+    return bool(record["recipe"]["augment"])
 
 
-def _epochs_of(checkpoint: Path) -> int:
-    return int(checkpoint.stem.removeprefix("checkpoint-"))
+class Interrupted(KeyboardInterrupt):
+    """Training was stopped by Ctrl-C, after its state was saved; says where it stopped."""
 
 
-def _epochs_behind(checkpoint: Path | None, history: Path) -> list[dict[str, Any]]:
-    """The epochs up to a checkpoint; the history, written first, may be one ahead."""
-    if checkpoint is None:
-        return []
-    rows = pd.read_csv(history).head(_epochs_of(checkpoint)).to_dict(orient="records")
-    return [{str(name): value for name, value in row.items()} for row in rows]
+@contextmanager
+def _held_interrupts() -> Iterator[Callable[[], bool]]:
+    """Hold the first Ctrl-C back, and give a function that says whether there was one; a second one stops at once.
+
+    Python hands signals to the main thread alone; elsewhere nothing is held.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def hold(number: int, frame: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, usual)
+
+    usual = signal.signal(signal.SIGINT, hold)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def _predict_new_tests(run: Run, splits: FaceSplits) -> None:
@@ -424,7 +489,7 @@ def _predict_new_tests(run: Run, splits: FaceSplits) -> None:
         return
     predictions = _read_predictions(run.path / "predictions.npz")
     for name, faces in new.items():
-        predictions[name] = predict(run.model, faces)
+        predictions[name] = predict(run.model, faces, mirrored=_mirrored(record))
         if faces.labels is not None:
             metrics["accuracy"][name] = evaluation.accuracy(predictions[name], faces.labels).as_dict()
         record["tests"][name] = faces.fingerprint()
@@ -474,12 +539,8 @@ def _read_predictions(path: Path) -> dict[str, npt.NDArray[np.float32]]:
 
 def _damaged(path: Path, error: Exception) -> str:
     return (
-        f"{path} is damaged ({_first_line(error)}); remove the folder {path.parent} to train this run again."
+        f"{path} is damaged ({first_line(error)}); remove the folder {path.parent} to train this run again."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -1,34 +1,46 @@
-"""Training, one epoch at a time, repeatable from any epoch on.
+"""Training, repeatable and resumable from any step.
 
-Nothing here knows a backend or a file: `fer_lib.runs` keeps what is learned.
+What a step learns from depends on the seed, the epoch and the step's place in it alone, so that a run that was
+killed and went on from a checkpoint ends with the weights that it would have had. Nothing here knows a backend or
+a file: `fer_lib.runs` keeps what is learned.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
+from fer_lib.augmentation import UNCHANGED, Augmentation, augmented
+from fer_lib.emotions import FACE_SIZE
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
 
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "Adamax": keras.optimizers.Adamax,
     "Adam": keras.optimizers.Adam,
     "AdamW": keras.optimizers.AdamW,
-    "SGD": lambda learning_rate: keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True),
+    "SGD": lambda **settings: keras.optimizers.SGD(momentum=0.9, nesterov=True, **settings),
 }
 SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("float32", "mixed_bfloat16")
 WARM_UP = 0.1
 """Share of all steps in which the cosine schedule climbs to the full learning rate."""
 
-MAX_SHIFT = 4
-"""Pixels that augmentation moves a face at the most, up, down or sideways."""
+SMALL = 32
+"""Height and width of the faces in the epochs before `small_epochs` ends."""
+
+PART = 8192
+"""Faces that are made ready at a time, in the background, while the model learns from those before."""
+
+NOT_DECAYED = ["bias", "gamma", "beta"]
+"""Variables that weight decay spares."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +52,21 @@ class Recipe:
         batch_size: Faces a step.
         optimizer: A key of `OPTIMIZERS`.
         learning_rate: Its step size (0.002 is what Keras's Adamax used in 2017).
+        weight_decay: Share by which a step shrinks the weights, times the learning rate (AdamW's decoupled decay).
         schedule: "constant", or "cosine": a short climb, then half a cosine down to 0.
-        augment: Whether each epoch sees the faces mirrored at random and shifted by up to `MAX_SHIFT` pixels.
-        validation: Share of the training faces held out for validation.
+        label_smoothing: Share of each target that is spread evenly over the classes.
+        votes: Share of each target that goes to the emotions people voted for (FER+), where votes are given.
+        augment: Whether each epoch sees the faces changed at random: mirrored, moved by `shift`, and so on, as
+            `augmentation.Augmentation` says of the next five.
+        shift: Pixels.
+        rotate: Degrees.
+        zoom: Logarithm of the factor.
+        light: Strength.
+        erase: Share of the faces.
+        small_epochs: Epochs, the first ones, that see the faces reduced to `SMALL` pixels: cheaper by half, and for
+            networks with global pooling alone.
+        precision: "float32", or "mixed_bfloat16": twice as fast where the processor has bfloat16 units, slow elsewhere.
+        validation: Share of the training faces held out for validation; 0 learns from all of them.
         train_limit: Use at most this many of the remaining faces, drawn at random; 0 means all.
     """
 
@@ -50,31 +74,56 @@ class Recipe:
     batch_size: int = 128
     optimizer: str = "Adamax"
     learning_rate: float = 0.002
+    weight_decay: float = 0.0
     schedule: str = "constant"
+    label_smoothing: float = 0.0
+    votes: float = 0.0
     augment: bool = False
+    shift: float = 4.0
+    rotate: float = 0.0
+    zoom: float = 0.0
+    light: float = 0.0
+    erase: float = 0.0
+    small_epochs: int = 0
+    precision: str = "float32"
     validation: float = 0.15
     train_limit: int = 0
 
     def __post_init__(self) -> None:
-        for name, allowed in (("optimizer", tuple(OPTIMIZERS)), ("schedule", SCHEDULES)):
+        choices = {"optimizer": tuple(OPTIMIZERS), "schedule": SCHEDULES, "precision": PRECISIONS}
+        for name, allowed in choices.items():
             value = getattr(self, name)
             if value not in allowed:
                 raise InputError(f"There is no {name} {value!r}; choose one of {', '.join(allowed)}.")
-        for name, low in (("epochs", 1), ("batch_size", 1), ("train_limit", 0)):
-            if getattr(self, name) < low:
+        lowest = {"epochs": 1, "batch_size": 1, "train_limit": 0, "weight_decay": 0, "small_epochs": 0}
+        for name, low in lowest.items():
+            if not getattr(self, name) >= low:
                 raise InputError(f"{name} must be at least {low}, but was {getattr(self, name)}.")
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate must be above 0, but was {self.learning_rate}.")
-        if not 0 < self.validation < 1:
-            raise InputError(f"validation must be a share between 0 and 1, but was {self.validation}.")
+        # Below one half, the label stays the most probable target, which training accuracy counts by.
+        for name, limit in (("validation", 1), ("label_smoothing", 1), ("votes", 0.5)):
+            if not 0 <= getattr(self, name) < limit:
+                raise InputError(
+                    f"{name} must be a share of at least 0 and below {limit}, but was {getattr(self, name)}."
+                )
+        _ = self.augmentation
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What happens to faces before they are learned from."""
+        if not self.augment:
+            return UNCHANGED
+        names = [field.name for field in fields(Augmentation) if field.name != "mirror"]
+        return Augmentation(mirror=True, **{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
 class Epoch:
     """What one epoch measured. Accuracies are shares, times seconds of the training part alone.
 
-    `accuracy` and `loss` are Keras's running means over the epoch, with dropout and augmentation at work;
-    `val_accuracy` and `val_loss` are measured after it, without.
+    `accuracy` and `loss` are running means over the epoch, with dropout and augmentation at work; `val_accuracy`
+    and `val_loss` are measured after it, without, and NaN where no faces are held out.
     """
 
     epoch: int
@@ -86,14 +135,29 @@ class Epoch:
     cpu_seconds: float
 
 
+@dataclass(frozen=True)
+class Position:
+    """How far training has come: whole epochs, faces of the next one, and sums over these faces."""
+
+    epochs: int = 0
+    faces: int = 0
+    loss: float = 0.0
+    right: float = 0.0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
 def compile_model(model: keras.Model, recipe: Recipe, faces: int) -> None:
     """Give a model the loss and optimizer of a recipe, for a training set of so many faces."""
     steps = recipe.epochs * -(-faces // recipe.batch_size)
-    model.compile(
-        optimizer=OPTIMIZERS[recipe.optimizer](learning_rate=_learning_rate(recipe, steps)),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    settings: dict[str, Any] = {"learning_rate": _learning_rate(recipe, steps)}
+    if recipe.weight_decay:
+        settings["weight_decay"] = recipe.weight_decay
+    optimizer = OPTIMIZERS[recipe.optimizer](**settings)
+    if recipe.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    optimizer.build(model.trainable_variables)
+    _compile(model, optimizer)
 
 
 def train(
@@ -103,54 +167,120 @@ def train(
     recipe: Recipe,
     *,
     seed: int = 0,
-    done: int = 0,
-    on_faces: Callable[[int], object] = lambda count: None,
+    start: Position | None = None,
+    on_step: Callable[[Position], object] = lambda position: None,
 ) -> Iterator[Epoch]:
     """Train a compiled model, yielding after each epoch.
 
-    Face order, augmentation and dropout of an epoch depend on `seed` and the epoch's number alone. A model that
-    was saved after `done` epochs and loaded again therefore goes on as if it had never stopped.
-
     Args:
-        model: From `models.build` and `compile_model`, or as saved after `done` epochs.
+        model: From `models.build` and `compile_model`, with the `state` that it had at `start`.
         faces: Labelled training faces.
-        validation: Labelled faces to measure on.
+        validation: Labelled faces to measure on, or none of them.
         recipe: How to train.
         seed: Decides all that is random.
-        done: Epochs that the model has behind it.
-        on_faces: Called with the number of faces of each batch that has been learned from.
+        start: Where to go on; None for the beginning.
+        on_step: Called after each step with the position reached; what it raises ends training there.
+
+    Raises:
+        InputError: The recipe has `small_epochs`, and the network takes faces of one size only.
     """
-    for epoch in range(done + 1, recipe.epochs + 1):
-        rng = np.random.default_rng([seed, epoch])
-        _seed_dropout(model, rng)
-        order = rng.permutation(len(faces))
-        pixels = faces.pixels[order]
-        if recipe.augment:
-            pixels = augmented(pixels, rng)
-        wall, cpu = time.perf_counter(), time.process_time()
-        learned: dict[str, Any] = model.fit(
-            pixels[..., np.newaxis],
-            faces.known_labels[order],
-            batch_size=recipe.batch_size,
-            shuffle=False,
-            verbose=0,
-            callbacks=[_Progress(on_faces, recipe.batch_size, len(faces))],
-        ).history
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        val_loss, val_accuracy = model.evaluate(
-            validation.images, validation.known_labels, batch_size=256, verbose=0
-        )
-        yield Epoch(epoch, learned["loss"][0], learned["accuracy"][0], val_loss, val_accuracy, wall, cpu)
+    position = start or Position()
+    small = _resized(model, SMALL) if position.epochs < recipe.small_epochs else model
+    parts = _parts(faces, recipe, seed, position)
+    with ThreadPoolExecutor(1) as pool:
+        following = _submit(pool, parts)
+        while following is not None:
+            part = following.result()
+            following = _submit(pool, parts)
+            learner = small if position.epochs < recipe.small_epochs else model
+            if part.offset == position.faces:
+                _seed_dropout(model, part.dropout_seed)
+            skip = position.faces - part.offset
+            follower = _Follower(position, recipe.batch_size, len(part.pixels) - skip, on_step)
+            learner.fit(
+                part.pixels[skip:],
+                part.targets[skip:],
+                batch_size=recipe.batch_size,
+                shuffle=False,
+                verbose=0,
+                callbacks=[follower],
+            )
+            position = follower.position
+            if position.faces == len(faces):
+                yield _measured(model, validation, position)
+                position = Position(epochs=position.epochs + 1)
 
 
-def augmented(pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Faces mirrored with probability one half and shifted at random; edges repeat. uint8 (n, 48, 48), new array."""
-    n, height, width = pixels.shape
-    mirrored = np.where(rng.random((n, 1, 1)) < 0.5, pixels[:, :, ::-1], pixels)
-    padded = np.pad(mirrored, ((0, 0), (MAX_SHIFT, MAX_SHIFT), (MAX_SHIFT, MAX_SHIFT)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
-    rows, columns = rng.integers(0, 2 * MAX_SHIFT + 1, (2, n))
-    return np.asarray(windows[np.arange(n), rows, columns])
+def state(model: keras.Model) -> list[npt.NDArray[Any]]:
+    """All that a compiled model knows: weights, the optimizer's variables, the random state of dropout."""
+    return [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
+
+
+def restore(model: keras.Model, arrays: list[npt.NDArray[Any]]) -> None:
+    """Give a compiled model the `state` that another one of the same kind had.
+
+    Raises:
+        ValueError: The arrays are not of such a model.
+    """
+    for variable, array in zip(_variables(model), arrays, strict=True):
+        variable.assign(array)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Faces of an epoch, from `offset` on in its order, ready to be learned from."""
+
+    offset: int
+    dropout_seed: int
+    pixels: npt.NDArray[np.uint8]
+    targets: npt.NDArray[np.float32]
+
+
+def _submit(pool: ThreadPoolExecutor, parts: Iterator[Callable[[], _Part]]) -> Future[_Part] | None:
+    make = next(parts, None)
+    return None if make is None else pool.submit(make)
+
+
+def _parts(faces: Faces, recipe: Recipe, seed: int, start: Position) -> Iterator[Callable[[], _Part]]:
+    """What makes each part that is still to be learned from, in order."""
+    length = max(1, PART // recipe.batch_size) * recipe.batch_size
+    targets = _targets(faces, recipe)
+
+    def make(epoch: int, order: npt.NDArray[np.int64], offset: int) -> _Part:
+        rng = np.random.default_rng([seed, epoch, offset])
+        chosen = order[offset : offset + length]
+        size = SMALL if epoch < recipe.small_epochs else FACE_SIZE
+        pixels = faces.pixels[chosen]
+        if recipe.augment or size != FACE_SIZE:
+            pixels = augmented(pixels, recipe.augmentation, rng, size=size)
+        return _Part(offset, int(rng.integers(2**31)), pixels[..., np.newaxis], targets[chosen])
+
+    for epoch in range(start.epochs, recipe.epochs):
+        order = np.random.default_rng([seed, epoch]).permutation(len(faces))
+        for offset in range(0, len(faces), length):
+            if epoch > start.epochs or offset + length > start.faces:
+                yield lambda epoch=epoch, order=order, offset=offset: make(epoch, order, offset)
+
+
+def _targets(faces: Faces, recipe: Recipe) -> npt.NDArray[np.float32]:
+    """The probabilities that the model is to learn, (n, 7)."""
+    targets = replace(faces, votes=None).soft_labels()
+    if recipe.votes:
+        targets = (1 - recipe.votes) * targets + recipe.votes * faces.soft_labels()
+    smoothing = recipe.label_smoothing
+    return np.asarray((1 - smoothing) * targets + smoothing / targets.shape[1], np.float32)
+
+
+def _measured(model: keras.Model, validation: Faces, position: Position) -> Epoch:
+    loss = accuracy = float("nan")
+    if len(validation):
+        targets = replace(validation, votes=None).soft_labels()
+        loss, accuracy = model.evaluate(validation.images, targets, batch_size=256, verbose=0)
+    n = position.faces
+    return Epoch(
+        position.epochs + 1, position.loss / n, position.right / n, loss, accuracy,
+        position.seconds, position.cpu_seconds,
+    )  # fmt: skip
 
 
 def _learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
@@ -162,19 +292,61 @@ def _learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.sched
     )
 
 
-def _seed_dropout(model: keras.Model, rng: np.random.Generator) -> None:
-    """Set every dropout layer's random state; Keras does not save it with the model."""
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
-            layer.seed_generator.state.assign([int(rng.integers(2**31)), 0])
+def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    # XLA, Keras's choice on TensorFlow, costs a third more on processors (docs/performance.md).
+    model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
 
 
-class _Progress(keras.callbacks.Callback):
-    """Reports the faces of each batch as it ends."""
+def _resized(model: keras.Model, size: int) -> keras.Model:
+    """The same layers and optimizer for faces of another size."""
+    try:
+        small = keras.models.clone_model(
+            model, keras.Input((size, size, 1)), clone_function=lambda layer: layer
+        )
+    except ValueError:
+        raise InputError(
+            f"The network {model.name} takes faces of one size only; set small_epochs to 0."
+        ) from None
+    _compile(small, model.optimizer)
+    return small
 
-    def __init__(self, on_faces: Callable[[int], object], batch_size: int, faces: int) -> None:
+
+def _dropouts(model: keras.Model) -> list[keras.layers.Layer]:
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout) and layer.rate > 0]
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    states = [layer.seed_generator.state for layer in _dropouts(model)]
+    return [*model.weights, *model.optimizer.variables, *states]
+
+
+def _seed_dropout(model: keras.Model, seed: int) -> None:
+    """Set every dropout layer's random state."""
+    rng = np.random.default_rng(seed)
+    for layer in _dropouts(model):
+        layer.seed_generator.state.assign([int(rng.integers(2**31)), 0])
+
+
+class _Follower(keras.callbacks.Callback):
+    """Keeps the position while `fit` goes through a part."""
+
+    def __init__(
+        self, start: Position, batch_size: int, faces: int, on_step: Callable[[Position], object]
+    ) -> None:
         super().__init__()
-        self.on_faces, self.batch_size, self.faces = on_faces, batch_size, faces
+        self.start = self.position = start
+        self.batch_size, self.faces, self.on_step = batch_size, faces, on_step
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
 
-    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-        self.on_faces(min(self.batch_size, self.faces - batch * self.batch_size))
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        means = logs or {}
+        seen = min((batch + 1) * self.batch_size, self.faces)
+        self.position = Position(
+            self.start.epochs,
+            self.start.faces + seen,
+            self.start.loss + seen * float(means["loss"]),
+            self.start.right + seen * float(means["accuracy"]),
+            self.start.seconds + time.perf_counter() - self.wall,
+            self.start.cpu_seconds + time.process_time() - self.cpu,
+        )
+        self.on_step(self.position)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from conftest import striped_faces
 from fer_lib import training
 from fer_lib.errors import InputError
 from fer_lib.models import ModelSpec, build
-from fer_lib.training import MAX_SHIFT, Recipe, augmented, compile_model, train
+from fer_lib.training import Position, Recipe, compile_model, restore, state, train
 
 SPEC = ModelSpec("cnn", width=0.05, conv_dropout=0.2, dense_dropout=0.2)
 FACES, VALIDATION = striped_faces(140), striped_faces(70, seed=9)
@@ -29,18 +31,35 @@ def test_a_network_learns_easy_faces():
     assert all(epoch.seconds > 0 and epoch.cpu_seconds > 0 for epoch in epochs)
 
 
-def test_training_stopped_after_an_epoch_and_gone_on_gives_the_same_weights(tmp_path):
-    recipe = Recipe(epochs=3, batch_size=32, augment=True, schedule="cosine")
-    whole, epochs = trained(recipe)
+class Killed(Exception):
+    """Raised inside a step, as a signal would be."""
 
-    model = build(SPEC, FACES.pixels)
+
+@pytest.mark.parametrize("step", [1, 4, 6, 9])
+def test_training_stopped_at_any_step_and_gone_on_gives_the_same_weights(step, monkeypatch):
+    monkeypatch.setattr(training, "PART", 64)
+    recipe = Recipe(epochs=2, batch_size=32, augment=True, rotate=5, schedule="cosine", small_epochs=1)
+    spec = ModelSpec("compact", width=0.1)
+    whole, epochs = trained(recipe, spec=spec)
+
+    model = build(spec, FACES.pixels)
     compile_model(model, recipe, len(FACES))
-    next(train(model, FACES, VALIDATION, recipe))
-    model.save(tmp_path / "after1.keras")
-    resumed = keras.models.load_model(tmp_path / "after1.keras")
-    rest = list(train(resumed, FACES, VALIDATION, recipe, done=1))
+    kept = []
 
-    assert [epoch.val_loss for epoch in rest] == [epoch.val_loss for epoch in epochs[1:]]
+    def stop(position: Position) -> None:
+        kept.append((position, state(model)))
+        if len(kept) == step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        list(train(model, FACES, VALIDATION, recipe, on_step=stop))
+    position, arrays = kept[-1]
+    resumed = build(spec, FACES.pixels, seed=5)
+    compile_model(resumed, recipe, len(FACES))
+    restore(resumed, arrays)
+    rest = list(train(resumed, FACES, VALIDATION, recipe, start=position))
+
+    assert [epoch.val_loss for epoch in rest] == [epoch.val_loss for epoch in epochs[-len(rest) :]]
     for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -50,25 +69,37 @@ def test_another_seed_trains_another_model():
     assert trained(recipe, seed=1)[1][0].loss != trained(recipe, seed=2)[1][0].loss
 
 
-def test_every_face_is_reported_once_an_epoch():
+def test_every_face_is_learned_from_once_an_epoch():
     model = build(SPEC, FACES.pixels)
     recipe = Recipe(epochs=2, batch_size=32)
     compile_model(model, recipe, len(FACES))
-    seen: list[int] = []
-    list(train(model, FACES, VALIDATION, recipe, on_faces=seen.append))
-    assert sum(seen) == 2 * len(FACES)
-    assert max(seen) == 32
+    seen: list[Position] = []
+    list(train(model, FACES, VALIDATION, recipe, on_step=seen.append))
+    assert [position.faces for position in seen] == 2 * [32, 64, 96, 128, 140]
+    assert [position.epochs for position in seen] == 5 * [0] + 5 * [1]
 
 
-def test_augmentation_only_mirrors_and_shifts():
-    ramp = np.tile(np.arange(48, dtype=np.uint8) * 4, (40, 48, 1))
-    moved = augmented(ramp, np.random.default_rng(0))
-    middle = moved[:, 24, 24].astype(int)
-    straight = moved[:, 24, 30].astype(int) > middle
-    assert straight.any() and (~straight).any()
-    assert np.abs(middle[straight] - 4 * 24).max() <= 4 * MAX_SHIFT
-    assert len(set(middle[straight])) > 2
-    assert moved.shape == ramp.shape and moved.dtype == np.uint8
+def test_a_network_of_fixed_size_refuses_smaller_faces():
+    with pytest.raises(InputError, match="cnn takes faces of one size only"):
+        trained(Recipe(epochs=1, small_epochs=1))
+
+
+def test_all_faces_may_be_learned_from():
+    recipe = Recipe(epochs=1, batch_size=70, validation=0)
+    model = build(SPEC, FACES.pixels)
+    compile_model(model, recipe, len(FACES))
+    [epoch] = train(model, FACES, FACES[:0], recipe)
+    assert np.isnan(epoch.val_accuracy)
+
+
+def test_targets_are_smoothed_and_shared_with_votes():
+    votes = np.zeros((140, 10), np.uint8)
+    votes[:, 1] = 10  # happiness
+    faces = dataclasses.replace(FACES, votes=votes)
+    targets = training._targets(faces, Recipe(label_smoothing=0.07, votes=0.4))
+    assert targets[0] == pytest.approx([0.01 + 0.93 * share for share in (0.6, 0, 0, 0.4, 0, 0, 0)])
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+    assert (targets.argmax(axis=1) == faces.labels).all()
 
 
 def test_cosine_schedule_climbs_and_ends_at_nothing():
@@ -90,6 +121,9 @@ def test_cosine_schedule_climbs_and_ends_at_nothing():
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
         ({"validation": 1.0}, "validation must be a share"),
+        ({"votes": 0.5}, "votes must be a share of at least 0 and below 0.5"),
+        ({"precision": "float8"}, "no precision 'float8'"),
+        ({"augment": True, "rotate": 90}, "rotate must lie between 0 and 45"),
     ],
 )
 def test_impossible_recipe_is_refused_in_one_sentence(settings, message):
