@@ -91,7 +91,7 @@ def read(path: Path) -> Checkpoint | None:
     return Checkpoint(Position(**known["position"]), known["epochs"], arrays)
 
 
-def clear(path: Path) -> None:
-    """Remove a checkpoint, and what processes that were killed left of theirs."""
-    for left in (path, *path.parent.glob(f".{path.stem}-*{path.suffix}")):
+def clear_partial(path: Path) -> None:
+    """Remove what processes that were killed while they wrote left of a checkpoint."""
+    for left in path.parent.glob(f".{path.stem}-*{path.suffix}"):
         left.unlink(missing_ok=True)

@@ -35,8 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f" ({error.filename})" if error.filename else ""
         print(f"fer-lib: {error.strerror or error}{where}.", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\nfer-lib: stopped; the same command goes on from the last whole epoch.", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        said = str(stopped) or "stopped; the same command goes on from the last state that was saved"
+        print(f"\nfer-lib: {said}.", file=sys.stderr)
         return 130
     return 0
 
@@ -70,30 +71,41 @@ def train(options: argparse.Namespace) -> None:
         spec = replace(spec, width=dnn_width(cnn.count_params()))
     run = runs.train_or_reuse(splits, spec, recipe, seed=int(wanted["SEED"]), root=options.runs)
     print(f"{run.path}")
+    if run.record.get("pretrained"):
+        print("Its weights came with the package; remove the folder to train it yourself.")
     for split, accuracy in run.metrics["accuracy"].items():
         print(f"{split:>12}  {accuracy['value']:.4f}  [{accuracy['low']:.4f}, {accuracy['high']:.4f}]")
 
 
 def predict(options: argparse.Namespace) -> None:
-    """Write the answer file of a test file."""
+    """Write the answer file of a test file, by one model or the mean of several."""
     from fer_lib import data
 
     faces = data.load_unlabelled(options.data)
     _import_keras()
+    from fer_lib import prediction, runs
+
+    members = runs.members(options.runs, options.run)
+    for member in members:
+        print(f"fer-lib: answers by {member.title}", file=sys.stderr)
+    probabilities = [
+        prediction.predict(
+            member.model,
+            faces,
+            mirrored=member.mirrored if options.mirrored is None else options.mirrored,
+        )
+        for member in members
+    ]
+    prediction.write_answers(options.out, faces, prediction.ensemble(probabilities))
+
+
+def pack(options: argparse.Namespace) -> None:
+    """Put a run's model among those that come with the package."""
+    _import_keras()
     from fer_lib import runs
 
-    if options.run and Path(options.run).suffix == ".keras":
-        model = runs.load_model(Path(options.run))
-    else:
-        run = runs.find(options.runs, options.run) if options.run else runs.newest(options.runs)
-        share = run.metrics["accuracy"]["validation"]["value"]
-        print(
-            f"fer-lib: answers by run {run.id}, trained on {run.record['data']['source']}, "
-            f"validation accuracy {share:.1%}",
-            file=sys.stderr,
-        )
-        model = run.model
-    runs.write_answers(options.out, faces, runs.predict(model, faces))
+    path = runs.pack(runs.find(options.runs, options.run))
+    print(f"{path} ({path.stat().st_size / 1e6:.2f} MB)")
 
 
 def report(options: argparse.Namespace) -> None:
@@ -192,8 +204,19 @@ def _parser() -> argparse.ArgumentParser:
     answers = commands.add_parser("predict", help="write an answer file id,label")
     answers.add_argument("--data", required=True, help="a test file id,feature")
     answers.add_argument("--out", type=Path, required=True, help="the answer file to write")
-    answers.add_argument("--run", default="", help="a run's id, or a .keras file (default: the newest run)")
+    answers.add_argument(
+        "--run", action="append", default=[],
+        help="a run's id, a .keras file or 'newest'; several are averaged (default: the package's own models)",
+    )  # fmt: skip
+    answers.add_argument(
+        "--mirrored", action=argparse.BooleanOptionalAction, default=None,
+        help="average over each face and its mirror image (default: where the model learned from both)",
+    )  # fmt: skip
     answers.set_defaults(run_command=predict)
+
+    packing = commands.add_parser("pack", help="put a run's model among those that come with the package")
+    packing.add_argument("--run", required=True, help="a run's id")
+    packing.set_defaults(run_command=pack)
 
     whole = commands.add_parser("report", help="run what is stale, write the report")
     whole.add_argument("--language", choices=[*LANGUAGES, "both"], default="zh-TW")
@@ -232,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="a parameter"
         )
-    for command in (training, answers, whole):
+    for command in (training, answers, packing, whole):
         command.add_argument(
             "--runs", type=Path, default=execute.ROOT / "runs", help="the folder of all runs"
         )

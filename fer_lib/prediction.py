@@ -48,7 +48,7 @@ def predict(model: keras.Model, faces: Faces, *, mirrored: bool = False) -> npt.
 
 def ensemble(members: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     """The mean of several models' probabilities, (n, 7) each."""
-    return np.mean(members, axis=0, dtype=np.float32)
+    return np.asarray(np.mean(members, axis=0, dtype=np.float32))
 
 
 def write_answers(path: Path, faces: Faces, probabilities: npt.NDArray[np.float32]) -> None:

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
-from fer_lib import checkpoints, evaluation, models, training
+from fer_lib import checkpoints, evaluation, models, pretrained, training
 from fer_lib.checkpoints import Checkpoint
 from fer_lib.data import split_validation
 from fer_lib.errors import InputError
@@ -118,13 +118,25 @@ class Run:
             "best_val_accuracy": float(best["val_accuracy"]),
         }
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether the model answers for a face and its mirror image together: it learned from both."""
+        return bool(self.record["recipe"]["augment"])
+
     def probabilities(self, split: str) -> npt.NDArray[np.float32]:
         """Predicted probabilities (n, 7) of "validation" or a test split, in the order of its faces."""
         return _read_predictions(self.path / "predictions.npz")[split]
 
 
 def train_or_reuse(
-    splits: FaceSplits, spec: ModelSpec, recipe: Recipe, *, seed: int = 0, root: Path, progress: bool = True
+    splits: FaceSplits,
+    spec: ModelSpec,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    root: Path,
+    progress: bool = True,
+    ready_made: bool = False,
 ) -> Run:
     """The run of a model, a recipe, data and a seed: trained now, gone on with, or found complete.
 
@@ -138,6 +150,8 @@ def train_or_reuse(
         seed: Decides split, initial weights and everything random.
         root: The folder of all runs.
         progress: Whether to show a progress bar on standard error.
+        ready_made: Whether the weights that come with the package will do, where they are of this very run. The
+            run's record then says `pretrained`.
     """
     if seed < 0:
         raise InputError(f"The seed must be at least 0, but was {seed}.")
@@ -158,7 +172,9 @@ def train_or_reuse(
     run = Run(root / _run_id(record, untrained))
     run.path.mkdir(parents=True, exist_ok=True)
     with _locked(run):
-        if not is_complete(run.path):
+        if not is_complete(run.path) and ready_made and run.id in pretrained.names():
+            _take_over(run, train, validation)
+        elif not is_complete(run.path):
             _train(run, untrained, train, validation, recipe, seed=seed, record=record, progress=progress)
         _predict_new_tests(run, splits)
     return Run(run.path)
@@ -258,6 +274,46 @@ def newest(root: Path, splits: FaceSplits | None = None) -> Run:
     return max(found, key=lambda run: (not run.record["data"]["drawn"], str(run.record["completed"])))
 
 
+@dataclass(frozen=True)
+class Member:
+    """A model that answers, alone or with others; `title` says which it is and how good."""
+
+    title: str
+    model: keras.Model
+    mirrored: bool
+
+
+def members(root: Path, names: Sequence[str] = ()) -> list[Member]:
+    """Models to answer by.
+
+    Args:
+        root: The folder of all runs.
+        names: Each the id of a run or of a model that comes with the package, a `.keras` file, or "newest": the
+            run that was completed last. No names, or "newest" without any run: the models that come with the package.
+
+    Raises:
+        InputError: There is no such run or file.
+    """
+    untrained = list(names) == ["newest"] and not _complete(root)
+    chosen = (names if not untrained else []) or pretrained.names() or ["newest"]
+    return [_member(root, name) for name in chosen]
+
+
+def _member(root: Path, name: str) -> Member:
+    if Path(name).suffix == ".keras":
+        return Member(name, load_model(Path(name)), mirrored=False)
+    if name in pretrained.names():
+        found = pretrained.load(name)
+        return Member(_title(name, found.record), found.model, bool(found.record["recipe"]["augment"]))
+    run = newest(root) if name == "newest" else find(root, name)
+    return Member(_title(run.id, run.record), run.model, run.mirrored)
+
+
+def _title(run_id: str, record: Mapping[str, Any]) -> str:
+    seen = f"{record['faces']['train']:,} faces of {record['data']['source']}"
+    return f"{run_id}, trained for {record['recipe']['epochs']} epochs on {seen}"
+
+
 def _complete(root: Path) -> list[Path]:
     return [path for path in sorted(root.iterdir()) if is_complete(path)] if root.is_dir() else []
 
@@ -350,7 +406,7 @@ def _train(
     path = run.path / "checkpoint.npz"
     position, epochs = Position(), list[dict[str, Any]]()
     found = checkpoints.read(path)
-    checkpoints.clear(run.path / "partial.npz")
+    checkpoints.clear_partial(path)
     if found:
         position, epochs, arrays = found
         training.restore(model, arrays)
@@ -398,7 +454,27 @@ def _train(
     trained = models.build(ModelSpec(**record["model"]), train.pixels)
     trained.set_weights(model.get_weights())
     _complete_run(run, trained, train, validation, pd.DataFrame(epochs), record)
-    checkpoints.clear(path)
+    path.unlink()
+
+
+def _take_over(run: Run, train: Faces, validation: Faces) -> None:
+    """Make the run folder from the weights that come with the package."""
+    found = pretrained.load(run.id)
+    record = {**found.record, "pretrained": True}
+    _complete_run(run, found.model, train, validation, pd.DataFrame(found.history), record)
+
+
+def pack(run: Run, folder: Path = pretrained.FOLDER) -> Path:
+    """Write a complete run's model as one that comes with the package."""
+    dropped = ("tests", "status", "completed", "pretrained")
+    record = {key: value for key, value in run.record.items() if key not in dropped}
+    path = folder / f"{run.id}.npz"
+    pretrained.save(path, run.model, record=record, history=_rows(run.history))
+    return path
+
+
+def _rows(history: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in history.to_dict(orient="records")]
 
 
 def _complete_run(
@@ -411,7 +487,7 @@ def _complete_run(
 ) -> None:
     """Measure a trained model and write all that belongs to a run, its status last."""
     timed = (validation if len(validation) else train)[:TIMED_FACES]
-    mirrored = _mirrored(record)
+    mirrored = bool(record["recipe"]["augment"])
     predict(model, timed, mirrored=mirrored)  # compiles for each size of batch, which is not to be timed
     wall, cpu = time.perf_counter(), time.process_time()
     predict(model, timed, mirrored=mirrored)
@@ -444,11 +520,6 @@ def _complete_run(
     with replacing(run.path / "model.keras") as temporary:
         model.save(temporary)
     _write_json(run.path / "run.json", {**record, "completed": _now(), "tests": {}, "status": "complete"})
-
-
-def _mirrored(record: dict[str, Any]) -> bool:
-    """Whether a run's model answers for a face and its mirror image together: it learned from both."""
-    return bool(record["recipe"]["augment"])
 
 
 class Interrupted(KeyboardInterrupt):
@@ -489,7 +560,7 @@ def _predict_new_tests(run: Run, splits: FaceSplits) -> None:
         return
     predictions = _read_predictions(run.path / "predictions.npz")
     for name, faces in new.items():
-        predictions[name] = predict(run.model, faces, mirrored=_mirrored(record))
+        predictions[name] = predict(run.model, faces, mirrored=run.mirrored)
         if faces.labels is not None:
             metrics["accuracy"][name] = evaluation.accuracy(predictions[name], faces.labels).as_dict()
         record["tests"][name] = faces.fingerprint()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -259,7 +260,7 @@ def _parts(faces: Faces, recipe: Recipe, seed: int, start: Position) -> Iterator
         order = np.random.default_rng([seed, epoch]).permutation(len(faces))
         for offset in range(0, len(faces), length):
             if epoch > start.epochs or offset + length > start.faces:
-                yield lambda epoch=epoch, order=order, offset=offset: make(epoch, order, offset)
+                yield partial(make, epoch, order, offset)
 
 
 def _targets(faces: Faces, recipe: Recipe) -> npt.NDArray[np.float32]:

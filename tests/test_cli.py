@@ -1,11 +1,8 @@
 import csv
 import os
-import signal
 import subprocess
-import time
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from conftest import ROOT, fer_lib_command, striped_faces, write_course_files
 
@@ -47,7 +44,8 @@ def test_train_prints_the_run_and_its_accuracies(trained):
 
 def test_predict_answers_every_face_of_the_test_file(trained, course, tmp_path):
     root, _ = trained
-    done = fer_lib("predict", "--data", course / "test.csv", "--out", tmp_path / "answer.csv", "--runs", root)
+    arguments = ["--data", course / "test.csv", "--out", tmp_path / "answer.csv", "--runs", root]
+    done = fer_lib("predict", *arguments, "--run", "newest")
     assert done.returncode == 0, done.stderr
     with (tmp_path / "answer.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -57,11 +55,13 @@ def test_predict_answers_every_face_of_the_test_file(trained, course, tmp_path):
     assert run.name in done.stderr
 
 
-def test_predict_takes_a_model_file(trained, course, tmp_path):
+def test_predict_takes_a_model_file_and_a_run_together(trained, course, tmp_path):
     root, _ = trained
     [model] = root.glob("cnn-*/model.keras")
-    done = fer_lib("predict", "--data", course / "test.csv", "--out", tmp_path / "a.csv", "--run", model)
+    arguments = ["--data", course / "test.csv", "--out", tmp_path / "a.csv", "--runs", root]
+    done = fer_lib("predict", *arguments, "--run", model, "--run", model.parent.name)
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("answers by") == 2
     assert (tmp_path / "a.csv").read_text().startswith("id,label\n")
 
 
@@ -128,35 +128,6 @@ def test_file_that_is_no_model_is_refused(course, tmp_path):
     assert done.returncode == 2
     assert "broken.keras cannot be read as a Keras model" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_interrupted_training_says_how_to_go_on_and_goes_on(course, tmp_path):
-    settings = [f"--set={text}" for text in ("EPOCHS=40", "WIDTH=0.05", "BATCH_SIZE=8")]
-    command = [*fer_lib_command(), "train", "--model", "cnn", "--data", str(course), "--runs", str(tmp_path)]
-    process = subprocess.Popen([*command, *settings], stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    try:
-        deadline = time.monotonic() + 120
-        while not list(tmp_path.glob("*/checkpoint-*.keras")) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        errors = process.communicate(timeout=60)[1]
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert "the same command goes on from the last whole epoch" in errors
-    assert "Traceback" not in errors
-    [checkpoint] = tmp_path.glob("*/checkpoint-*.keras")
-    assert not runs.is_complete(checkpoint.parent)
-    before = pd.read_csv(checkpoint.parent / "history.csv").head(
-        int(checkpoint.stem.removeprefix("checkpoint-"))
-    )
-
-    again = subprocess.run([*command, *settings], capture_output=True, text=True, cwd=ROOT, timeout=240)
-    assert again.returncode == 0, again.stderr
-    run = runs.Run(checkpoint.parent)
-    assert run.history["epoch"].tolist() == list(range(1, 41))
-    # Seconds too: the first epochs were not run again.
-    pd.testing.assert_frame_equal(run.history.head(len(before)), before)
 
 
 def test_course_script_without_a_file_says_how_it_is_called(tmp_path):

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from fer_lib import runs
+from fer_lib import prediction, pretrained, runs
 from fer_lib.errors import InputError
-from fer_lib.faces import FaceSplits
+from fer_lib.faces import Faces, FaceSplits
 from fer_lib.models import ModelSpec
 from fer_lib.training import Recipe
 
@@ -35,7 +35,9 @@ def test_complete_run_holds_all_artifacts_and_no_checkpoint(run):
 
 def test_stored_predictions_are_the_models_and_give_the_stored_accuracy(run, splits):
     probabilities = run.probabilities("public")
-    np.testing.assert_allclose(runs.predict(run.model, splits.tests["public"]), probabilities, atol=1e-6)
+    np.testing.assert_allclose(
+        prediction.predict(run.model, splits.tests["public"]), probabilities, atol=1e-6
+    )
     right = np.mean(probabilities.argmax(axis=1) == splits.tests["public"].labels)
     assert run.metrics["accuracy"]["public"]["value"] == pytest.approx(right)
 
@@ -60,28 +62,6 @@ def test_model_recipe_data_and_seed_each_change_the_id(root, run, splits):
     assert len(ids) == 5
 
 
-def test_interrupted_run_goes_on_to_the_weights_of_the_uninterrupted_one(run, splits, tmp_path, monkeypatch):
-    def stop_after_first(*args, **settings):
-        epochs = real_train(*args, **settings)
-        yield next(epochs)
-        raise KeyboardInterrupt
-
-    real_train = runs.training.train
-    monkeypatch.setattr(runs.training, "train", stop_after_first)
-    with pytest.raises(KeyboardInterrupt):
-        runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path, progress=False)
-    [folder] = tmp_path.iterdir()
-    assert not runs.is_complete(folder)
-    assert (folder / "checkpoint-1.keras").is_file()
-
-    monkeypatch.undo()
-    resumed = runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path, progress=False)
-    assert resumed.id == run.id
-    assert resumed.history["val_loss"].tolist() == run.history["val_loss"].tolist()
-    for one, other in zip(resumed.model.get_weights(), run.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
 def test_new_tests_are_predicted_without_training_again(root, run, splits):
     other = FaceSplits(splits.train, {"test": splits.tests["public"]}, source="the same faces, unlabelled")
     again = runs.train_or_reuse(other, SPEC, RECIPE, root=root, progress=False)
@@ -91,7 +71,9 @@ def test_new_tests_are_predicted_without_training_again(root, run, splits):
 
 def test_faces_held_out_are_those_that_the_stored_probabilities_belong_to(run, splits):
     learned, held_out = runs.faces_of(run, splits)
-    np.testing.assert_allclose(runs.predict(run.model, held_out), run.probabilities("validation"), atol=1e-6)
+    np.testing.assert_allclose(
+        prediction.predict(run.model, held_out), run.probabilities("validation"), atol=1e-6
+    )
     assert len(learned) == run.record["faces"]["train"]
     assert not set(learned.ids) & set(held_out.ids)
 
@@ -177,7 +159,7 @@ def test_facts_are_json(run, splits):
 
 def test_answer_file_has_id_and_label(tmp_path, splits):
     faces = splits.tests["public"]
-    runs.write_answers(tmp_path / "answer.csv", faces, np.eye(7, dtype=np.float32)[faces.labels])
+    prediction.write_answers(tmp_path / "answer.csv", faces, np.eye(7, dtype=np.float32)[faces.labels])
     with (tmp_path / "answer.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["id", "label"]
@@ -201,3 +183,40 @@ def test_run_without_its_model_is_not_complete(run, tmp_path):
     shutil.copytree(run.path, tmp_path / run.id)
     (tmp_path / run.id / "model.keras").unlink()
     assert not runs.is_complete(tmp_path / run.id)
+
+
+def test_a_run_without_validation_measures_the_tests_alone(root, splits):
+    recipe = Recipe(epochs=1, batch_size=140, optimizer="Adam", validation=0)
+    run = runs.train_or_reuse(splits, SPEC, recipe, root=root, progress=False)
+    assert set(run.metrics["accuracy"]) == {"public", "private"}
+    assert run.record["faces"] == {"train": 280, "validation": 0, "available": 280}
+    with pytest.raises(InputError, match="held out no faces"):
+        run.facts(splits)
+
+
+def test_votes_that_are_wanted_must_be_there(root, splits):
+    with pytest.raises(InputError, match=r"stripes comes without; put fer2013new\.csv beside it"):
+        runs.train_or_reuse(splits, SPEC, Recipe(votes=0.3), root=root, progress=False)
+
+
+def test_a_packed_model_answers_as_its_run_and_stands_in_for_training(run, splits, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "weights")
+    path = runs.pack(run, tmp_path / "weights")
+    assert path.stat().st_size < 0.6 * (run.path / "model.keras").stat().st_size
+    taken = runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path / "runs", progress=False, ready_made=True)
+    assert taken.record["pretrained"]
+    assert taken.history["loss"].tolist() == run.history["loss"].tolist()
+    np.testing.assert_allclose(taken.probabilities("public"), run.probabilities("public"), atol=2e-3)
+    assert runs.members(tmp_path)[0].title == f"{run.id}, trained for 2 epochs on 238 faces of stripes"
+
+
+def test_members_average_to_an_ensemble(run, splits):
+    probabilities = [run.probabilities("public"), 1 - run.probabilities("public")]
+    np.testing.assert_allclose(prediction.ensemble(probabilities), 0.5, atol=1e-6)
+
+
+def test_a_mirrored_answer_is_the_mean_of_face_and_mirror_image(run, splits):
+    faces = splits.tests["public"]
+    mirror = Faces(faces.pixels[:, :, ::-1], faces.labels, faces.ids)
+    both = (prediction.predict(run.model, faces) + prediction.predict(run.model, mirror)) / 2
+    np.testing.assert_allclose(prediction.predict(run.model, faces, mirrored=True), both, atol=1e-6)

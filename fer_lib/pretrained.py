@@ -1,0 +1,79 @@
+"""Models that come with the package, in `weights/`: one `<run id>.npz` each, with the record of its training.
+
+Kernels are stored in half precision; an accuracy that the record or the model card gives was measured on the stored
+weights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from fer_lib.errors import InputError
+from fer_lib.files import replacing
+
+FOLDER = Path(__file__).with_name("weights")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model that comes with the package.
+
+    Attributes:
+        id: The id of the run that trained it.
+        record: The content of that run's run.json.
+        history: The rows of its history.csv.
+        config: The layers, as Keras writes them in JSON.
+        weights: In the order of `model.weights`.
+    """
+
+    id: str
+    record: dict[str, Any]
+    history: list[dict[str, Any]]
+    config: str
+    weights: Sequence[npt.NDArray[Any]]
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """From raw pixels (n, 48, 48, 1) to probabilities (n, 7)."""
+        model = keras.models.model_from_json(self.config)
+        model.set_weights([weight.astype(np.float32) for weight in self.weights])
+        return model
+
+
+def names() -> list[str]:
+    """The ids of all runs whose models come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.npz"))
+
+
+def load(run_id: str) -> Pretrained:
+    """The model of a run.
+
+    Raises:
+        InputError: It does not come with the package.
+    """
+    if run_id not in names():
+        raise InputError(f"No model {run_id!r} comes with the package; there are {', '.join(names())}.")
+    with np.load(FOLDER / f"{run_id}.npz") as file:
+        known = json.loads(str(file["run"]))
+        weights = [file[f"weight{i}"] for i in range(len(file.files) - 1)]
+    return Pretrained(run_id, known["record"], known["history"], known["config"], weights)
+
+
+def save(path: Path, model: keras.Model, *, record: dict[str, Any], history: list[dict[str, Any]]) -> None:
+    """Write a trained model as one that comes with the package."""
+    run = json.dumps({"record": record, "history": history, "config": model.to_json()})
+    weights = {
+        f"weight{i}": weight.astype(np.float16) if weight.ndim > 1 else weight
+        for i, weight in enumerate(model.get_weights())
+    }
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, run=np.array(run), **weights)
