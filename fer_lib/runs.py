@@ -169,6 +169,8 @@ def train_or_reuse(
         "seed": seed,
     }
     untrained = models.build(spec, train.pixels, seed=seed, precision=recipe.precision)
+    if recipe.start:
+        _start_from(untrained, root, recipe.start)
     run = Run(root / _run_id(record, untrained))
     run.path.mkdir(parents=True, exist_ok=True)
     with _locked(run):
@@ -455,6 +457,17 @@ def _train(
     trained.set_weights(model.get_weights())
     _complete_run(run, trained, train, validation, pd.DataFrame(epochs), record)
     path.unlink()
+
+
+def _start_from(model: keras.Model, root: Path, name: str) -> None:
+    [start] = members(root, [name])
+    try:
+        model.set_weights(start.model.get_weights())
+    except ValueError:
+        raise InputError(
+            f"START names {name}, whose layers are not those of {model.name} at this width; name a run of the "
+            "same network."
+        ) from None
 
 
 def _take_over(run: Run, train: Faces, validation: Faces) -> None:

@@ -67,6 +67,8 @@ class Recipe:
         small_epochs: Epochs, the first ones, that see the faces reduced to `SMALL` pixels: cheaper by half, and for
             networks with global pooling alone.
         precision: "float32", or "mixed_bfloat16": twice as fast where the processor has bfloat16 units, slow elsewhere.
+        start: Id of a run, or of a model that comes with the package, whose weights to start from ("Stochastic
+            Gradient Descent with Warm Restarts", Loshchilov and Hutter 2017); "" for random ones.
         validation: Share of the training faces held out for validation; 0 learns from all of them.
         train_limit: Use at most this many of the remaining faces, drawn at random; 0 means all.
     """
@@ -87,6 +89,7 @@ class Recipe:
     erase: float = 0.0
     small_epochs: int = 0
     precision: str = "float32"
+    start: str = ""
     validation: float = 0.15
     train_limit: int = 0
 

@@ -220,3 +220,12 @@ def test_a_mirrored_answer_is_the_mean_of_face_and_mirror_image(run, splits):
     mirror = Faces(faces.pixels[:, :, ::-1], faces.labels, faces.ids)
     both = (prediction.predict(run.model, faces) + prediction.predict(run.model, mirror)) / 2
     np.testing.assert_allclose(prediction.predict(run.model, faces, mirrored=True), both, atol=1e-6)
+
+
+def test_training_can_start_from_the_weights_of_a_run(run, root, splits):
+    slow = Recipe(epochs=1, batch_size=280, optimizer="Adam", learning_rate=1e-9, start=run.id)
+    gone_on = runs.train_or_reuse(splits, SPEC, slow, root=root, progress=False)
+    assert gone_on.id != run.id
+    np.testing.assert_allclose(gone_on.probabilities("public"), run.probabilities("public"), atol=1e-3)
+    with pytest.raises(InputError, match="whose layers are not those of dnn"):
+        runs.train_or_reuse(splits, ModelSpec("dnn", width=0.02), slow, root=root, progress=False)
