@@ -26,6 +26,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "model": ("Model", "模型"),
     "cnn": ("CNN", "CNN"),
     "dnn": ("DNN", "DNN"),
+    "ensemble": ("Ensemble", "Ensemble"),
     "compact": ("Compact CNN", "精簡 CNN"),
     "layer": ("Layer", "層"),
     "type": ("Type", "類型"),

@@ -1,0 +1,25 @@
+"""Run folders, `runs/<id>/`: the only place where models, histories and predictions are written and read."""
+
+from fer_lib.runs.comparison import ensemble_accuracies, ratios, require_same_validation, without_leaked
+from fer_lib.runs.folder import Run, accuracies, find, is_complete, newest
+from fer_lib.runs.members import Member, members
+from fer_lib.runs.trainer import FORMAT, Interrupted, faces_of, pack, train_or_reuse
+
+__all__ = [
+    "FORMAT",
+    "Interrupted",
+    "Member",
+    "Run",
+    "accuracies",
+    "ensemble_accuracies",
+    "faces_of",
+    "find",
+    "is_complete",
+    "members",
+    "newest",
+    "pack",
+    "ratios",
+    "require_same_validation",
+    "train_or_reuse",
+    "without_leaked",
+]

@@ -1,0 +1,81 @@
+"""Runs side by side, with each other and with themselves on other faces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from fer_lib import evaluation, pretrained
+from fer_lib.errors import InputError
+from fer_lib.faces import FaceSplits
+from fer_lib.prediction import ensemble, predict
+from fer_lib.runs.folder import Run
+from fer_lib.runs.members import members
+
+
+def without_leaked(run: Run, splits: FaceSplits) -> dict[str, dict[str, float]]:
+    """Accuracy on the labelled tests without the faces that also stand in the training set.
+
+    Returns:
+        By split, where there are such faces: `count` of them among `faces`, and `value`, `low` and `high` (95%
+        interval) of the accuracy on the rest.
+    """
+    found = {}
+    for name, faces in splits.tests.items():
+        leaked = splits.leaked(name)
+        if faces.labels is not None and leaked.any() and not leaked.all():
+            rest = evaluation.accuracy(run.probabilities(name)[~leaked], faces.labels[~leaked])
+            found[name] = {**rest.as_dict(), "count": int(leaked.sum()), "faces": len(faces)}
+    return found
+
+
+def ensemble_accuracies(root: Path, names: Sequence[str], splits: FaceSplits) -> pd.DataFrame:
+    """Accuracies of several models and of their ensemble on the labelled tests.
+
+    Args:
+        root: The folder of all runs.
+        names: As for `members`; "pretrained" stands for all models that come with the package.
+        splits: The data.
+
+    Returns:
+        Columns model ("" for the ensemble), split, accuracy, low, high (95% interval), faces.
+    """
+    chosen = [one for name in names for one in (pretrained.names() if name == "pretrained" else [name])]
+    answering = members(root, chosen)
+    rows = []
+    for split, faces in splits.tests.items():
+        if faces.labels is None:
+            continue
+        answers = [predict(one.model, faces, mirrored=one.mirrored) for one in answering]
+        for name, probabilities in zip([*chosen, ""], [*answers, ensemble(answers)], strict=True):
+            found = evaluation.accuracy(probabilities, faces.labels)
+            rows.append((name, split, found.value, found.low, found.high, found.faces))
+    return pd.DataFrame(rows, columns=["model", "split", "accuracy", "low", "high", "faces"])
+
+
+def ratios(first: Run, second: Run) -> dict[str, float]:
+    """How the cost of two runs compares: `parameters` second by first, `multiply_adds` and `cpu_seconds` (of an
+    epoch, as many faces assumed) first by second."""
+    one, other = first.metrics, second.metrics
+    per_face = [run.metrics["cpu_seconds"]["epoch"] / run.record["faces"]["train"] for run in (first, second)]
+    return {
+        "parameters": other["parameters"] / one["parameters"],
+        "multiply_adds": one["multiply_adds"] / other["multiply_adds"],
+        "cpu_seconds": per_face[0] / per_face[1],
+    }
+
+
+def require_same_validation(run: Run, *, seed: int, validation: float) -> None:
+    """Stop a comparison of two models that were not validated on the same faces.
+
+    Raises:
+        InputError: The run has another seed or another share of validation faces.
+    """
+    its_seed, its_share = run.record["seed"], run.record["recipe"]["validation"]
+    if (seed, validation) != (its_seed, its_share):
+        raise InputError(
+            f"Run {run.id} was validated on other faces (SEED {its_seed}, VALIDATION {its_share}) than this one "
+            f"would be (SEED {seed}, VALIDATION {validation}); give both models the same."
+        )

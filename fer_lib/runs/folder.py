@@ -1,0 +1,235 @@
+"""Run folders, `runs/<id>/`: the only place where models, histories and predictions are written and read.
+
+    run.json         what was trained, on what, when, with which versions; status "training" or "complete"
+    history.csv      one row an epoch
+    metrics.json     accuracies with intervals, times
+    predictions.npz  probabilities (n, 7) and labels of the validation and test faces
+    model.keras      the trained model
+    checkpoint.npz   while it trains: the last state it can go on from
+
+The id is a hash of model, recipe, training data and seed: the same id again is the same run, with nothing to do.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fer_lib.errors import InputError
+from fer_lib.faces import FaceSplits
+from fer_lib.files import replacing, write_text
+from fer_lib.prediction import first_line, load_model
+
+_ARTIFACTS = ("history.csv", "metrics.json", "predictions.npz", "model.keras")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A complete run."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The name of the run's folder."""
+        return self.path.name
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """What was trained on what: the content of run.json."""
+        return read_json(self.path / "run.json")
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """The content of metrics.json: `accuracy[split]["value"|"low"|"high"|"faces"]`, parameters, times."""
+        return read_json(self.path / "metrics.json")
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch, with the fields of `training.Epoch` as columns."""
+        return pd.read_csv(self.path / "history.csv")
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The trained model, from raw pixels (n, 48, 48, 1) to probabilities (n, 7)."""
+        return load_model(self.path / "model.keras")
+
+    def facts(self, splits: FaceSplits, *, public: float = 0.0, private: float = 0.0) -> dict[str, Any]:
+        """What prose says of a run on these data: plain nested values (`accuracies` explains the arguments)."""
+        table = accuracies(self, splits, public=public, private=private).astype(object).set_index("split")
+        history = self.history
+        if "validation" not in self.metrics["accuracy"]:
+            raise InputError(
+                f"Run {self.id} held out no faces to be judged by; a report needs VALIDATION above 0 (0 is for "
+                "`fer-lib train` and an answer file from all faces)."
+            )
+        best = history.iloc[int(history["val_accuracy"].argmax())]
+        first, last = history.iloc[0].to_dict(), history.iloc[-1].to_dict()
+        names = ("model", "recipe", "faces", "versions", "machine", "seed")
+        return {
+            "run": {"id": self.id},
+            "data": {**self.record["data"], "source": splits.source, "drawn": splits.drawn},
+            **{name: self.record[name] for name in names},
+            **{
+                name: self.metrics[name] for name in ("parameters", "multiply_adds", "seconds", "cpu_seconds")
+            },
+            "pretrained": bool(self.record.get("pretrained")),
+            "mega_multiply_adds": self.metrics["multiply_adds"] / 1e6,
+            "accuracy": {
+                split: {"value": row["accuracy"], "low": row["low"], "high": row["high"]}
+                for split, row in table.where(table.notna(), None).iterrows()
+            },
+            "first": first,
+            "last": last,
+            "gap": 100 * (last["accuracy"] - last["val_accuracy"]),
+            "best_epoch": int(best["epoch"]),
+            "best_val_accuracy": float(best["val_accuracy"]),
+        }
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the model answers for a face and its mirror image together: it learned from both."""
+        return bool(self.record["recipe"]["augment"])
+
+    def probabilities(self, split: str) -> npt.NDArray[np.float32]:
+        """Predicted probabilities (n, 7) of "validation" or a test split, in the order of its faces."""
+        return read_predictions(self.path / "predictions.npz")[split]
+
+
+def accuracies(run: Run, splits: FaceSplits, *, public: float = 0.0, private: float = 0.0) -> pd.DataFrame:
+    """The accuracies of a run: columns split, accuracy, low, high (95% interval), faces; missing ones are NaN.
+
+    Rows: training, validation, public, private, test, average (of public and private), those that are known.
+
+    Args:
+        run: A complete run.
+        splits: The data that the report is about: accuracies on other tests that the run has seen do not count.
+        public: The accuracy that Kaggle's public board gave, for data without these labels; 0 = unknown.
+        private: The same of the private board.
+
+    Raises:
+        InputError: A given accuracy is not a share.
+    """
+    for name, share in (("public", public), ("private", private)):
+        if not 0 <= share <= 1:
+            raise InputError(
+                f"The {name} accuracy must be a share between 0 and 1 such as 0.6598, but was {share}."
+            )
+    seen, measured = run.record["tests"], run.metrics["accuracy"]
+    known = {name for name, faces in splits.tests.items() if seen.get(name) == faces.fingerprint()}
+    rows = [("training", run.metrics["training_accuracy"], None, None, run.record["faces"]["train"])]
+    for split, given in (("validation", 0.0), ("public", public), ("private", private), ("test", 0.0)):
+        if split in measured and split in known | {"validation"}:
+            found = measured[split]
+            rows.append((split, found["value"], found["low"], found["high"], found["faces"]))
+        elif given:
+            rows.append((split, given, None, None, None))
+    tests = [row[1] for row in rows if row[0] in ("public", "private")]
+    if len(tests) == 2:
+        rows.append(("average", sum(tests) / 2, None, None, None))
+    return pd.DataFrame(rows, columns=["split", "accuracy", "low", "high", "faces"]).convert_dtypes()
+
+
+def is_complete(path: Path) -> bool:
+    """Whether a folder holds a run that was trained to the end, with all that belongs to it."""
+    try:
+        status = read_json(path / "run.json").get("status")
+    except InputError:
+        return False
+    return status == "complete" and all((path / name).is_file() for name in _ARTIFACTS)
+
+
+def find(root: Path, run_id: str) -> Run:
+    """The complete run with an id, the only one whose id begins so, or the run in a folder.
+
+    Raises:
+        InputError: There is none, it is not complete, or several ids begin so.
+    """
+    if is_complete(Path(run_id)):
+        return Run(Path(run_id).resolve())
+    found = [path for path in complete_folders(root) if run_id and path.name.startswith(run_id)]
+    exact = [path for path in found if path.name == run_id]
+    if len(exact or found) == 1:
+        return Run((exact or found)[0])
+    if found:
+        raise InputError(f"{len(found)} runs in {root} begin with {run_id!r}; give more of the id.")
+    raise InputError(f"There is no complete run {run_id!r} in {root}; train one with `fer-lib train`.")
+
+
+def newest(root: Path, splits: FaceSplits | None = None) -> Run:
+    """The run of a convolutional network that was completed last.
+
+    Args:
+        root: The folder of all runs.
+        splits: Only runs on these faces count; None for any, where runs on photographs go before runs on drawings.
+
+    Raises:
+        InputError: There is none.
+    """
+    found = [run for run in map(Run, complete_folders(root)) if run.record["model"]["name"] != "dnn"]
+    if splits is not None:
+        fingerprint = splits.fingerprint()
+        found = [run for run in found if run.record["data"]["fingerprint"].startswith(fingerprint)]
+    if not found:
+        where = root if splits is None else f"{root} on these faces"
+        raise InputError(
+            f"There is no complete run of a CNN in {where}; train one with `fer-lib train` or notebooks/q1_cnn.ipynb."
+        )
+    return max(found, key=lambda run: (not run.record["data"]["drawn"], str(run.record["completed"])))
+
+
+def complete_folders(root: Path) -> list[Path]:
+    """The folders of all complete runs, by name."""
+    return [path for path in sorted(root.iterdir()) if is_complete(path)] if root.is_dir() else []
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of a run.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(_damaged(path, error)) from None
+    return content
+
+
+def read_predictions(path: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """Probabilities (n, 7) by split.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    try:
+        with np.load(path) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(_damaged(path, error)) from None
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    return (
+        f"{path} is damaged ({first_line(error)}); remove the folder {path.parent} to train this run again."
+    )
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file of a run, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_predictions(run: Run, probabilities: dict[str, npt.NDArray[np.float32]]) -> None:
+    """Write probabilities (n, 7) by split, whole or not at all."""
+    with replacing(run.path / "predictions.npz") as temporary:
+        np.savez_compressed(temporary, **probabilities)  # type: ignore[arg-type]

@@ -1,0 +1,54 @@
+"""Models that answer, alone or together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from fer_lib import pretrained
+from fer_lib.prediction import load_model
+from fer_lib.runs.folder import complete_folders, find, newest
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model that answers, alone or with others; `title` says which it is and how good."""
+
+    title: str
+    model: keras.Model
+    mirrored: bool
+
+
+def members(root: Path, names: Sequence[str] = ()) -> list[Member]:
+    """Models to answer by.
+
+    Args:
+        root: The folder of all runs.
+        names: Each the id of a run or of a model that comes with the package, a `.keras` file, or "newest": the
+            run that was completed last. No names, or "newest" without any run: the models that come with the package.
+
+    Raises:
+        InputError: There is no such run or file.
+    """
+    untrained = list(names) == ["newest"] and not complete_folders(root)
+    chosen = (names if not untrained else []) or pretrained.names() or ["newest"]
+    return [_member(root, name) for name in chosen]
+
+
+def _member(root: Path, name: str) -> Member:
+    if Path(name).suffix == ".keras":
+        return Member(name, load_model(Path(name)), mirrored=False)
+    if name in pretrained.names():
+        found = pretrained.load(name)
+        return Member(_title(name, found.record), found.model, bool(found.record["recipe"]["augment"]))
+    run = newest(root) if name == "newest" else find(root, name)
+    return Member(_title(run.id, run.record), run.model, run.mirrored)
+
+
+def _title(run_id: str, record: Mapping[str, Any]) -> str:
+    seen = f"{record['faces']['train']:,} faces of {record['data']['source']}"
+    return f"{run_id}, trained for {record['recipe']['epochs']} epochs on {seen}"

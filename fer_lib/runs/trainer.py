@@ -1,0 +1,363 @@
+"""Training into a run folder: whole, found, taken over, or gone on with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import filelock
+import keras
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from fer_lib import checkpoints, evaluation, models, pretrained, training
+from fer_lib.checkpoints import Checkpoint
+from fer_lib.data import split_validation
+from fer_lib.errors import InputError
+from fer_lib.faces import Faces, FaceSplits
+from fer_lib.files import replacing
+from fer_lib.models import ModelSpec
+from fer_lib.prediction import predict
+from fer_lib.runs.folder import Run, is_complete, read_predictions, write_json, write_predictions
+from fer_lib.runs.members import members
+from fer_lib.training import Position, Recipe
+
+FORMAT = 2
+"""Part of every id: raised when code changes what the same model and recipe lead to."""
+
+TIMED_FACES = 3000
+"""How many faces are predicted at the most to measure how long that takes."""
+
+
+def train_or_reuse(
+    splits: FaceSplits,
+    spec: ModelSpec,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    root: Path,
+    progress: bool = True,
+    ready_made: bool = False,
+) -> Run:
+    """The run of a model, a recipe, data and a seed: trained now, gone on with, or found complete.
+
+    Test faces that the run has not seen yet (the same training faces can come with different tests) are predicted
+    and added to it.
+
+    Args:
+        splits: The data; validation faces are split off `splits.train`.
+        spec: The model.
+        recipe: The training.
+        seed: Decides split, initial weights and everything random.
+        root: The folder of all runs.
+        progress: Whether to show a progress bar on standard error.
+        ready_made: Whether the weights that come with the package will do, where they are of this very run. The
+            run's record then says `pretrained`.
+    """
+    if seed < 0:
+        raise InputError(f"The seed must be at least 0, but was {seed}.")
+    train, validation = _divide(splits, recipe, seed)
+    record = {
+        "format": FORMAT,
+        "model": asdict(spec),
+        "recipe": asdict(recipe),
+        "data": {"fingerprint": _fingerprint(splits, recipe), "source": splits.source, "drawn": splits.drawn},
+        "faces": {
+            "train": len(train),
+            "validation": len(validation),
+            "available": len(splits.train) - len(validation),
+        },
+        "seed": seed,
+    }
+    untrained = models.build(spec, train.pixels, seed=seed, precision=recipe.precision)
+    if recipe.start:
+        _start_from(untrained, root, recipe.start)
+    run = Run(root / _run_id(record, untrained))
+    run.path.mkdir(parents=True, exist_ok=True)
+    with _locked(run):
+        if not is_complete(run.path) and ready_made and run.id in pretrained.names():
+            _take_over(run, train, validation)
+        elif not is_complete(run.path):
+            _train(run, untrained, train, validation, recipe, seed=seed, record=record, progress=progress)
+        _predict_new_tests(run, splits)
+    return Run(run.path)
+
+
+def faces_of(run: Run, splits: FaceSplits) -> tuple[Faces, Faces]:
+    """The faces that a run learned from and those that it held out, `run.probabilities("validation")` in this order.
+
+    Raises:
+        InputError: The run was trained on other faces than these.
+    """
+    if run.record["data"]["fingerprint"].partition("-")[0] != splits.fingerprint():
+        raise InputError(
+            f"Run {run.id} was trained on other faces ({run.record['data']['source']}) than these "
+            f"({splits.source}); name a run on the same data."
+        )
+    return _divide(splits, Recipe(**run.record["recipe"]), run.record["seed"])
+
+
+def pack(run: Run, folder: Path = pretrained.FOLDER) -> Path:
+    """Write a complete run's model as one that comes with the package."""
+    dropped = ("tests", "status", "completed", "pretrained")
+    record = {key: value for key, value in run.record.items() if key not in dropped}
+    path = folder / f"{run.id}.npz"
+    pretrained.save(path, run.model, record=record, history=_rows(run.history))
+    return path
+
+
+def _fingerprint(splits: FaceSplits, recipe: Recipe) -> str:
+    """What of the data a run depends on: the training faces, and their votes if it learns from them."""
+    if not recipe.votes:
+        return splits.fingerprint()
+    if splits.train.votes is None:
+        raise InputError(
+            f"The recipe learns from FER+ votes (votes = {recipe.votes}), but {splits.source} comes without; "
+            "put fer2013new.csv beside it, or set votes to 0."
+        )
+    votes = hashlib.sha256(splits.train.soft_labels().tobytes()).hexdigest()
+    return f"{splits.fingerprint()}-{votes[:8]}"
+
+
+def _divide(splits: FaceSplits, recipe: Recipe, seed: int) -> tuple[Faces, Faces]:
+    train, validation = splits.train, splits.train[:0]
+    if recipe.validation:
+        train, validation = split_validation(train, fraction=recipe.validation, seed=seed)
+    if 0 < recipe.train_limit < len(train):
+        train = train[np.sort(np.random.default_rng(seed).permutation(len(train))[: recipe.train_limit])]
+    return train, validation
+
+
+@contextmanager
+def _locked(run: Run) -> Iterator[None]:
+    """Keep other processes from the run; says so if one has to be waited for."""
+    lock = filelock.FileLock(run.path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        tqdm.write(f"Another process is at work on {run.path}; waiting for it.", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _run_id(record: dict[str, Any], model: keras.Model) -> str:
+    # The layers are hashed too, so that a changed network never passes for the trained old one.
+    layers = [(type(layer).__name__, str(layer.output.shape)) for layer in model.layers]
+    data = {**record, "data": record["data"]["fingerprint"], "layers": layers}
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    return f"{record['model']['name']}-{digest[:12]}"
+
+
+def _train(
+    run: Run,
+    model: keras.Model,
+    train: Faces,
+    validation: Faces,
+    recipe: Recipe,
+    *,
+    seed: int,
+    record: dict[str, Any],
+    progress: bool,
+) -> None:
+    training.compile_model(model, recipe, len(train))
+    path = run.path / "checkpoint.npz"
+    position, epochs = Position(), list[dict[str, Any]]()
+    found = checkpoints.read(path)
+    checkpoints.clear_partial(path)
+    if found:
+        position, epochs, arrays = found
+        training.restore(model, arrays)
+    record = {**record, "versions": _versions(), "machine": _machine(), "started": _now()}
+    write_json(run.path / "run.json", {**record, "status": "training"})
+    name, clock = record["model"]["name"], checkpoints.Clock()
+
+    def save(position: Position) -> None:
+        clock.time(lambda: checkpoints.write(path, Checkpoint(position, epochs, training.state(model))))
+
+    with (
+        _held_interrupts() as interrupted,
+        tqdm(
+            desc=f"{name}: training",
+            total=recipe.epochs * len(train),
+            initial=position.epochs * len(train) + position.faces,
+            unit="face",
+            unit_scale=True,
+            mininterval=0.5,
+            disable=not progress,
+        ) as bar,
+    ):
+
+        def on_step(position: Position) -> None:
+            bar.update(position.epochs * len(train) + position.faces - bar.n)
+            if interrupted() or clock.rings():
+                save(position)
+            if interrupted():
+                raise Interrupted(
+                    f"{run.id} stopped in epoch {position.epochs + 1} of {recipe.epochs} and saved that; "
+                    "the same command goes on from there"
+                )
+
+        for epoch in training.train(
+            model, train, validation, recipe, seed=seed, start=position, on_step=on_step
+        ):
+            epochs.append(asdict(epoch))
+            save(Position(epochs=epoch.epoch))
+            with replacing(run.path / "history.csv") as temporary:
+                pd.DataFrame(epochs).to_csv(temporary, index=False)
+            bar.set_description(f"{name}: epoch {epoch.epoch}/{recipe.epochs}")
+            if len(validation):
+                bar.set_postfix_str(f"validation {epoch.val_accuracy:.1%}")
+
+    trained = models.build(ModelSpec(**record["model"]), train.pixels)
+    trained.set_weights(model.get_weights())
+    _complete_run(run, trained, train, validation, pd.DataFrame(epochs), record)
+    path.unlink()
+
+
+def _start_from(model: keras.Model, root: Path, name: str) -> None:
+    [start] = members(root, [name])
+    try:
+        model.set_weights(start.model.get_weights())
+    except ValueError:
+        raise InputError(
+            f"START names {name}, whose layers are not those of {model.name} at this width; name a run of the "
+            "same network."
+        ) from None
+
+
+def _take_over(run: Run, train: Faces, validation: Faces) -> None:
+    """Make the run folder from the weights that come with the package."""
+    found = pretrained.load(run.id)
+    record = {**found.record, "pretrained": True}
+    _complete_run(run, found.model, train, validation, pd.DataFrame(found.history), record)
+
+
+def _rows(history: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in history.to_dict(orient="records")]
+
+
+def _complete_run(
+    run: Run,
+    model: keras.Model,
+    train: Faces,
+    validation: Faces,
+    history: pd.DataFrame,
+    record: dict[str, Any],
+) -> None:
+    """Measure a trained model and write all that belongs to a run, its status last."""
+    timed = (validation if len(validation) else train)[:TIMED_FACES]
+    mirrored = bool(record["recipe"]["augment"])
+    predict(model, timed, mirrored=mirrored)  # compiles for each size of batch, which is not to be timed
+    wall, cpu = time.perf_counter(), time.process_time()
+    predict(model, timed, mirrored=mirrored)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    predictions, measured = {}, {}
+    if len(validation):
+        predictions["validation"] = predict(model, validation, mirrored=mirrored)
+        right = evaluation.accuracy(predictions["validation"], validation.known_labels)
+        measured["validation"] = right.as_dict()
+    metrics = {
+        "accuracy": measured,
+        "training_accuracy": float(history["accuracy"].iloc[-1]),
+        "parameters": model.count_params(),
+        "multiply_adds": models.multiply_adds(model),
+        "seconds": {
+            "epoch": float(history["seconds"].mean()),
+            "training": float(history["seconds"].sum()),
+            "thousand_predictions": 1000 * wall / len(timed),
+        },
+        "cpu_seconds": {
+            "epoch": float(history["cpu_seconds"].mean()),
+            "training": float(history["cpu_seconds"].sum()),
+            "thousand_predictions": 1000 * cpu / len(timed),
+        },
+    }
+    with replacing(run.path / "history.csv") as temporary:
+        history.to_csv(temporary, index=False)
+    write_predictions(run, predictions)
+    write_json(run.path / "metrics.json", metrics)
+    with replacing(run.path / "model.keras") as temporary:
+        model.save(temporary)
+    write_json(run.path / "run.json", {**record, "completed": _now(), "tests": {}, "status": "complete"})
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was stopped by Ctrl-C, after its state was saved; says where it stopped."""
+
+
+@contextmanager
+def _held_interrupts() -> Iterator[Callable[[], bool]]:
+    """Hold the first Ctrl-C back, and give a function that says whether there was one; a second one stops at once.
+
+    Python hands signals to the main thread alone; elsewhere nothing is held.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def hold(number: int, frame: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, usual)
+
+    usual = signal.signal(signal.SIGINT, hold)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _predict_new_tests(run: Run, splits: FaceSplits) -> None:
+    """Predict the test splits that a complete run has no predictions of, and take up their accuracies."""
+    record, metrics = dict(run.record), dict(run.metrics)
+    new = {
+        name: faces
+        for name, faces in splits.tests.items()
+        if record["tests"].get(name) != faces.fingerprint() and len(faces)
+    }
+    if not new:
+        return
+    predictions = read_predictions(run.path / "predictions.npz")
+    for name, faces in new.items():
+        predictions[name] = predict(run.model, faces, mirrored=run.mirrored)
+        if faces.labels is not None:
+            metrics["accuracy"][name] = evaluation.accuracy(predictions[name], faces.labels).as_dict()
+        record["tests"][name] = faces.fingerprint()
+    write_predictions(run, predictions)
+    write_json(run.path / "metrics.json", metrics)
+    write_json(run.path / "run.json", record)
+
+
+def _versions() -> dict[str, str]:
+    backend = keras.backend.backend()
+    names = ("fer-lib", "keras", "numpy")
+    return {
+        "python": platform.python_version(),
+        "backend": backend,
+        **{name: version(name) for name in names},
+    }
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
