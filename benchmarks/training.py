@@ -1,0 +1,218 @@
+"""Training and prediction: what a face costs each network, ours beside plain Keras, the way to the original's.
+
+usage: training.py
+
+Each measurement runs in a process of its own, so that its memory is its own. Random faces do: no number here depends
+on what is learned. The one that does, the accuracy of `compact`, is read from the models that come with the package.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from page import machine, write_section
+
+BATCH = 128
+STEPS = {"cnn": 4, "dnn": 16, "compact": 16}
+TRAINING_FACES, TEST_FACES = 28_709, 7_178
+EPOCHS = 200
+"""Of the original's script."""
+
+ORIGINAL = 0.6624
+"""Mean of the original's public and private accuracy."""
+
+
+def main() -> None:
+    """Measure and write the section."""
+    peak = measured("peak")["gflops"]
+    trained = {(name, way): measured("train", name, way) for name in STEPS for way in ("plain", "ours")}
+    predicted = {name: measured("predict", name) for name in (*STEPS, "mirrored", "package")}
+    write_section("training", "\n\n".join([
+        "## Training and prediction",
+        f"`make bench BENCH=training` on {machine()}. CPU seconds are user + system; batches of {BATCH}; "
+        f"matrix multiplication in float32 (NumPy, 2048×2048) reaches {peak:.0f} GFLOP a CPU second here. Plain is "
+        "Keras's `fit` on arrays as it comes (XLA); ours is `fer_lib.training`, without XLA, `compact` with the "
+        "augmentation of its profile.",
+        training_table(trained, peak),
+        prediction_table(predicted),
+        way_to_the_original(measured("train", "cnn", "original")),
+    ]))  # fmt: skip
+
+
+def training_table(found: dict[tuple[str, str], dict[str, float]], peak: float) -> str:
+    """The throughput of each network, each way."""
+    rows = ["| Network | Way | Faces a CPU second | CPU s an epoch of 28,709 | Share of the peak | Memory |"]
+    rows += ["|---|---|---|---|---|---|"]
+    for (name, way), one in found.items():
+        rate = one["faces"] / one["cpu_seconds"]
+        share = 6e-9 * one["multiply_adds"] * rate / peak
+        rows.append(
+            f"| {name}, {one['parameters']:,.0f} parameters | {way} | {rate:,.0f} | {TRAINING_FACES / rate:,.0f} "
+            f"| {share:.0%} | {one['memory']:.1f} GB |"
+        )
+    return "\n".join(rows)
+
+
+def prediction_table(found: dict[str, dict[str, float]]) -> str:
+    """The time of a test set."""
+    names = {"mirrored": "compact with mirror images", "package": "the package's models together"}
+    rows = [f"| Prediction of {TEST_FACES:,} faces | CPU s | Memory |", "|---|---|---|"]
+    rows += [
+        f"| {names.get(name, name)} | {one['cpu_seconds']:.1f} | {one['memory']:.1f} GB |"
+        for name, one in found.items()
+    ]
+    return "\n".join(rows)
+
+
+def way_to_the_original(original: dict[str, float]) -> str:
+    """CPU seconds to the original's accuracy: `compact` as measured, the original's script as computed."""
+    epoch = TRAINING_FACES * original["cpu_seconds"] / original["faces"]
+    rows = [f"| To {ORIGINAL} | CPU s | How known |", "|---|---|---|"]
+    rows.append(
+        f"| the original's script in plain Keras | {EPOCHS * epoch:,.0f} | computed: {epoch:,.0f} an epoch "
+        f"(measured over {original['faces']:.0f} faces) × {EPOCHS} epochs |"
+    )
+    from fer_lib import pretrained
+
+    for name in pretrained.names():
+        found = pretrained.load(name)
+        if found.record["recipe"]["start"]:
+            continue
+        cpu = sum(row["cpu_seconds"] for row in found.history)
+        rows.append(
+            f"| `{name}` (profile compact) | {cpu:,.0f} | measured: its whole training, {len(found.history)} epochs; "
+            "accuracy in docs/results.md |"
+        )
+    return "\n".join(rows)
+
+
+def measured(*arguments: str) -> dict[str, float]:
+    """What a function of this file gives in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+    )
+    print(*arguments, done.stdout.decode().strip(), file=sys.stderr)
+    return json.loads(done.stdout)
+
+
+def peak() -> dict[str, float]:
+    """The rate of float32 matrix multiplication."""
+    a = np.random.default_rng(0).random((2048, 2048), np.float32)
+    a @ a
+    began = time.process_time()
+    for _ in range(10):
+        a @ a
+    return {"gflops": 10 * 2 * 2048**3 / 1e9 / (time.process_time() - began)}
+
+
+def train(name: str, way: str) -> dict[str, float]:
+    """CPU seconds of one epoch over a few batches."""
+    from fer_lib import models
+
+    faces = some_faces(STEPS[name] * BATCH)
+    build = {"plain": plain, "ours": ours, "original": original}[way]
+    model, cpu = build(name, faces)
+    return {
+        "faces": len(faces),
+        "cpu_seconds": cpu,
+        "parameters": model.count_params(),
+        "multiply_adds": models.multiply_adds(model),
+    }
+
+
+def ours(name: str, faces: Any) -> tuple[Any, float]:
+    """The second of two epochs of our training; the first traces and warms up."""
+    from fer_lib import training
+    from fer_lib.models import ModelSpec, build
+
+    changes = {"augment": True, "rotate": 10.0, "zoom": 0.1, "light": 0.2} if name == "compact" else {}
+    recipe = training.Recipe(epochs=2, batch_size=BATCH, **changes)
+    model = build(ModelSpec(name), faces.pixels)
+    training.compile_model(model, recipe, len(faces))
+    *_, last = training.train(model, faces, faces[:0], recipe)
+    return model, last.cpu_seconds
+
+
+def plain(name: str, faces: Any) -> tuple[Any, float]:
+    """The same network by `fit` alone."""
+    from fer_lib.models import ModelSpec, build
+
+    model = build(ModelSpec(name), faces.pixels)
+    model.compile("adamax", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model, second_epoch(model, faces.images, faces.labels)
+
+
+def original(name: str, faces: Any) -> tuple[Any, float]:
+    """The original's script: standardised arrays, one-hot labels, a Sequential network, Adamax."""
+    import keras
+    from keras import layers
+
+    model = keras.Sequential([keras.Input((48, 48, 1))])
+    for filters in (64, 128, 256, 512):
+        for _ in range(2):
+            model.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))
+            model.add(layers.Dropout(0.3))
+        model.add(layers.MaxPooling2D())
+    model.add(layers.Flatten())
+    model.add(layers.Dropout(0.5))
+    for _ in range(2):
+        model.add(layers.Dense(4096, activation="relu"))
+        model.add(layers.Dropout(0.5))
+    model.add(layers.Dense(7, activation="softmax"))
+    model.compile("adamax", "categorical_crossentropy", metrics=["accuracy"])
+    pixels = (faces.images - faces.pixels.mean()) / faces.pixels.std()
+    return model, second_epoch(model, pixels, keras.utils.to_categorical(faces.labels, 7))
+
+
+def second_epoch(model: Any, pixels: Any, labels: Any) -> float:
+    model.fit(pixels, labels, batch_size=BATCH, verbose=0)
+    began = time.process_time()
+    model.fit(pixels, labels, batch_size=BATCH, verbose=0)
+    return time.process_time() - began
+
+
+def predict(name: str) -> dict[str, float]:
+    """CPU seconds of a test set, after a first small one."""
+    from fer_lib import prediction, pretrained
+    from fer_lib.models import ModelSpec, build
+
+    faces = some_faces(TEST_FACES)
+    if name == "package":
+        models = [pretrained.load(one).model for one in pretrained.names()]
+    else:
+        models = [build(ModelSpec("compact" if name == "mirrored" else name), faces.pixels)]
+    mirrored = name in ("mirrored", "package")
+    for model in models:
+        prediction.predict(model, faces[:300], mirrored=mirrored)
+    began = time.process_time()
+    for model in models:
+        prediction.predict(model, faces, mirrored=mirrored)
+    return {"cpu_seconds": time.process_time() - began}
+
+
+def some_faces(n: int) -> Any:
+    """Random pixels and labels."""
+    from fer_lib.faces import Faces
+
+    rng = np.random.default_rng(0)
+    return Faces(rng.integers(0, 256, (n, 48, 48), np.uint8), rng.integers(0, 7, n), np.arange(n))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.path.insert(0, str(Path(__file__).parents[1]))
+        found = {"peak": peak, "train": train, "predict": predict}[sys.argv[1]](*sys.argv[2:])
+        found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(json.dumps(found))
+    else:
+        main()
