@@ -99,6 +99,22 @@ def predict(options: argparse.Namespace) -> None:
     prediction.write_answers(options.out, faces, prediction.ensemble(probabilities))
 
 
+def evaluate(options: argparse.Namespace) -> None:
+    """Say what models are worth on labelled test faces, with intervals, with and without leaked faces."""
+    from fer_lib import data
+
+    splits = data.load(options.data)
+    if all(faces.labels is None for faces in splits.tests.values()):
+        raise InputError(f"{options.data or 'The data'} has no labelled test faces to evaluate models on.")
+    _import_keras()
+    from fer_lib import runs
+
+    table = runs.evaluate(options.runs, options.run or ["pretrained"], splits)
+    table["model"] = table["model"].replace("", "ensemble")
+    table["copies"] = table["copies"].map({True: "with", False: "without"})
+    print(table.to_string(index=False, float_format="{:.4f}".format))
+
+
 def pack(options: argparse.Namespace) -> None:
     """Put a run's model among those that come with the package."""
     _import_keras()
@@ -214,6 +230,13 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     answers.set_defaults(run_command=predict)
 
+    judging = commands.add_parser("evaluate", help="say what models are worth on labelled test faces")
+    judging.add_argument(
+        "--data", default="", help="file or folder with labelled tests (default: drawn faces)"
+    )
+    judging.add_argument("--run", action="append", default=[], help="as for predict")
+    judging.set_defaults(run_command=evaluate)
+
     packing = commands.add_parser("pack", help="put a run's model among those that come with the package")
     packing.add_argument("--run", required=True, help="a run's id")
     packing.set_defaults(run_command=pack)
@@ -255,7 +278,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="a parameter"
         )
-    for command in (training, answers, packing, whole):
+    for command in (training, answers, judging, packing, whole):
         command.add_argument(
             "--runs", type=Path, default=execute.ROOT / "runs", help="the folder of all runs"
         )

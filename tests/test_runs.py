@@ -229,3 +229,15 @@ def test_training_can_start_from_the_weights_of_a_run(run, root, splits):
     np.testing.assert_allclose(gone_on.probabilities("public"), run.probabilities("public"), atol=1e-3)
     with pytest.raises(InputError, match="whose layers are not those of dnn"):
         runs.train_or_reuse(splits, ModelSpec("dnn", width=0.02), slow, root=root, progress=False)
+
+
+def test_models_and_their_ensemble_are_judged_with_and_without_leaked_faces(run, root, splits):
+    leaking = FaceSplits(splits.train, {"public": splits.train[:20]}, source="leaks")
+    half = FaceSplits(splits.train[:10], {"public": splits.train[:20]}, source="half leaks")
+    assert runs.evaluate(root, [run.id], leaking)["copies"].tolist() == [True]
+    table = runs.evaluate(root, [run.id, run.id], half)
+    assert table["model"].tolist() == 2 * [run.id, run.id, ""]
+    assert table["faces"].tolist() == 3 * [20] + 3 * [10]
+    every = prediction.predict(run.model, half.tests["public"]).argmax(axis=1) == half.tests["public"].labels
+    assert table["accuracy"].tolist() == pytest.approx(3 * [every.mean()] + 3 * [every[10:].mean()])
+    assert table["happy"].between(0, 1).all()

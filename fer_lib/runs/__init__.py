@@ -1,6 +1,6 @@
 """Run folders, `runs/<id>/`: the only place where models, histories and predictions are written and read."""
 
-from fer_lib.runs.comparison import ensemble_accuracies, ratios, require_same_validation, without_leaked
+from fer_lib.runs.comparison import evaluate, ratios, require_same_validation, without_leaked
 from fer_lib.runs.folder import Run, accuracies, find, is_complete, newest
 from fer_lib.runs.members import Member, members
 from fer_lib.runs.trainer import FORMAT, Interrupted, faces_of, pack, train_or_reuse
@@ -11,7 +11,7 @@ __all__ = [
     "Member",
     "Run",
     "accuracies",
-    "ensemble_accuracies",
+    "evaluate",
     "faces_of",
     "find",
     "is_complete",

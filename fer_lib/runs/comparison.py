@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from fer_lib import evaluation, pretrained
+from fer_lib import evaluation
+from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
 from fer_lib.faces import FaceSplits
 from fer_lib.prediction import ensemble, predict
@@ -31,28 +32,39 @@ def without_leaked(run: Run, splits: FaceSplits) -> dict[str, dict[str, float]]:
     return found
 
 
-def ensemble_accuracies(root: Path, names: Sequence[str], splits: FaceSplits) -> pd.DataFrame:
-    """Accuracies of several models and of their ensemble on the labelled tests.
+def evaluate(root: Path, names: Sequence[str], splits: FaceSplits) -> pd.DataFrame:
+    """What several models, and their ensemble if there are two or more, are worth on the labelled tests.
 
     Args:
         root: The folder of all runs.
-        names: As for `members`; "pretrained" stands for all models that come with the package.
-        splits: The data.
+        names: As for `members`.
+        splits: The data. Where test faces also stand in its training faces, there are rows without them too.
 
     Returns:
-        Columns model ("" for the ensemble), split, accuracy, low, high (95% interval), faces.
+        Columns model ("" for the ensemble), split, copies (whether the faces that also stand in the training set
+        count), accuracy, low, high (95% Wilson interval), faces, and one of each emotion's name: the share of its
+        faces that were found.
     """
-    chosen = [one for name in names for one in (pretrained.names() if name == "pretrained" else [name])]
-    answering = members(root, chosen)
+    answering = members(root, names)
+    titles = [one.name for one in answering] + [""] * (len(answering) > 1)
     rows = []
     for split, faces in splits.tests.items():
         if faces.labels is None:
             continue
         answers = [predict(one.model, faces, mirrored=one.mirrored) for one in answering]
-        for name, probabilities in zip([*chosen, ""], [*answers, ensemble(answers)], strict=True):
-            found = evaluation.accuracy(probabilities, faces.labels)
-            rows.append((name, split, found.value, found.low, found.high, found.faces))
-    return pd.DataFrame(rows, columns=["model", "split", "accuracy", "low", "high", "faces"])
+        answers += [ensemble(answers)] * (len(answering) > 1)
+        leaked = splits.leaked(split)
+        subsets = {True: leaked | True, False: ~leaked}
+        for copies, kept in (
+            (key, kept) for key, kept in subsets.items() if key or 0 < kept.sum() < len(faces)
+        ):
+            for title, probabilities in zip(titles, answers, strict=True):
+                found = evaluation.accuracy(probabilities[kept], faces.labels[kept])
+                matrix = evaluation.confusion_matrix(faces.labels[kept], probabilities[kept].argmax(axis=1))
+                shares = dict(zip(EMOTIONS, evaluation.row_shares(matrix).diagonal(), strict=True))
+                row = {"model": title, "split": split, "copies": copies, "accuracy": found.value}
+                rows.append({**row, "low": found.low, "high": found.high, "faces": found.faces, **shares})
+    return pd.DataFrame(rows)
 
 
 def ratios(first: Run, second: Run) -> dict[str, float]:

@@ -16,8 +16,9 @@ from fer_lib.runs.folder import complete_folders, find, newest
 
 @dataclass(frozen=True)
 class Member:
-    """A model that answers, alone or with others; `title` says which it is and how good."""
+    """A model that answers, alone or with others; `title` says what it learned from."""
 
+    name: str
     title: str
     model: keras.Model
     mirrored: bool
@@ -28,25 +29,27 @@ def members(root: Path, names: Sequence[str] = ()) -> list[Member]:
 
     Args:
         root: The folder of all runs.
-        names: Each the id of a run or of a model that comes with the package, a `.keras` file, or "newest": the
-            run that was completed last. No names, or "newest" without any run: the models that come with the package.
+        names: Each the id of a run or of a model that comes with the package, a `.keras` file, "newest" (the run
+            completed last) or "pretrained" (all that come with the package). No names, or "newest" without any
+            run: the models that come with the package.
 
     Raises:
         InputError: There is no such run or file.
     """
     untrained = list(names) == ["newest"] and not complete_folders(root)
     chosen = (names if not untrained else []) or pretrained.names() or ["newest"]
-    return [_member(root, name) for name in chosen]
+    listed = [one for name in chosen for one in (pretrained.names() if name == "pretrained" else [name])]
+    return [_member(root, name) for name in listed]
 
 
 def _member(root: Path, name: str) -> Member:
     if Path(name).suffix == ".keras":
-        return Member(name, load_model(Path(name)), mirrored=False)
+        return Member(name, name, load_model(Path(name)), mirrored=False)
     if name in pretrained.names():
         found = pretrained.load(name)
-        return Member(_title(name, found.record), found.model, bool(found.record["recipe"]["augment"]))
+        return Member(name, _title(name, found.record), found.model, bool(found.record["recipe"]["augment"]))
     run = newest(root) if name == "newest" else find(root, name)
-    return Member(_title(run.id, run.record), run.model, run.mirrored)
+    return Member(run.id, _title(run.id, run.record), run.model, run.mirrored)
 
 
 def _title(run_id: str, record: Mapping[str, Any]) -> str:
