@@ -44,12 +44,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def check_data(options: argparse.Namespace) -> None:
     """Say what a file or folder is and what is wrong with it."""
-    from fer_lib import data_check
+    from fer_lib import contact_sheet, data_check
 
-    summary = data_check.check(options.path)
-    print(data_check.describe(summary))
+    found = data_check.survey(options.path)
+    summary = data_check.summarise(found)
+    print(data_check.as_json(summary) if options.json else data_check.describe(summary))
+    if options.sheet:
+        contact_sheet.write_sheet(options.sheet, found)
     if summary.problems:
         raise InputError(f"{options.path} cannot be used as it is; the problems stand above.")
+
+
+def convert_data(options: argparse.Namespace) -> None:
+    """Write the faces of any source as one .npz file, which DATA may name from then on."""
+    from fer_lib import data, npz_faces
+
+    if options.out.suffix != ".npz":
+        raise InputError(f"--out is {options.out}, but the file that is written must be called ....npz.")
+    splits = data.load(options.path, drop_leaked=options.drop_leaked)
+    parts = {"train": splits.train, **splits.tests}
+    npz_faces.write_npz(options.out, parts)
+    print(f"{options.out}: " + ", ".join(f"{len(faces):,} {split} faces" for split, faces in parts.items()))
+
+
+def fetch_data(options: argparse.Namespace) -> None:
+    """Download FER2013 from Kaggle and name the file."""
+    from fer_lib import kaggle
+
+    print(kaggle.fetch(options.out))
 
 
 def train(options: argparse.Namespace) -> None:
@@ -64,7 +86,7 @@ def train(options: argparse.Namespace) -> None:
     recipe = Recipe(**_values(Recipe, wanted))
     width = float(wanted.pop("WIDTH"))
     spec = ModelSpec(options.model, width=width or 1.0, **_values(ModelSpec, wanted))
-    splits = data.load(options.data)
+    splits = data.load(options.data, drop_leaked=options.drop_leaked)
     if not width:
         shape = parameters["q1_cnn"]
         cnn = build(ModelSpec(str(shape["MODEL"]), **_values(ModelSpec, shape)), splits.train.pixels)
@@ -202,19 +224,40 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
+def _add_data_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    path = "a file, folder or archive with faces (README lists the forms), or '' for drawn faces"
+
+    check = commands.add_parser("check", help="say what a file or folder is, and what is wrong with it")
+    check.add_argument("path", help=path)
+    check.add_argument("--json", action="store_true", help="all of it, for machines")
+    check.add_argument("--sheet", type=Path, metavar="FILE.html", help="write a page with the odd faces")
+    check.set_defaults(run_command=check_data)
+
+    convert = commands.add_parser("convert", help="write it as one .npz file, which DATA may name")
+    convert.add_argument("path", help=path)
+    convert.add_argument("--out", type=Path, required=True, metavar="FILE.npz", help="the file to write")
+    convert.add_argument(
+        "--drop-leaked", action="store_true", help="without test faces that stand in train too"
+    )
+    convert.set_defaults(run_command=convert_data)
+
+    fetch = commands.add_parser("fetch", help="download FER2013 from Kaggle (needs kagglehub and a token)")
+    fetch.add_argument("--out", type=Path, default=execute.ROOT / "data", help="folder to put it in")
+    fetch.set_defaults(run_command=fetch_data)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fer-lib", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    data = commands.add_parser("data", help="look at data").add_subparsers(required=True, metavar="COMMAND")
-    check = data.add_parser("check", help="say what a file or folder is, and what is wrong with it")
-    check.add_argument(
-        "path", help="fer2013.csv, a folder with train.csv and test.csv, or '' for drawn faces"
-    )
-    check.set_defaults(run_command=check_data)
+    _add_data_commands(commands.add_parser("data", help="look at data, convert it, fetch it"))
 
     training = commands.add_parser("train", help="train one model")
     training.add_argument("--model", required=True, help="cnn, dnn or compact")
+    training.add_argument(
+        "--drop-leaked", action="store_true", help="test without faces that stand in train too"
+    )
     training.set_defaults(run_command=train)
 
     answers = commands.add_parser("predict", help="write an answer file id,label")

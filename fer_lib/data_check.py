@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,12 @@ import pandas as pd
 
 from fer_lib.data import DRAWN, load, read_tables
 from fer_lib.emotions import EMOTIONS
-from fer_lib.faces import Faces
+from fer_lib.errors import printable
+from fer_lib.faces import VOTED, Faces
+from fer_lib.near_copies import near_copies
+
+FLAT = 6.0
+"""Faces whose pixels deviate less than this from their mean show nothing (FER2013's others deviate at least 9)."""
 
 _UNKNOWN = -1
 _NAMED = 5
@@ -23,13 +29,54 @@ class _Part(NamedTuple):
     faces: Faces
     splits: Sequence[str] | npt.NDArray[np.str_]
     places: Sequence[str]
+    rejected: npt.NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Every usable face of a data set and what was found out about it.
+
+    Attributes:
+        kinds: What each file is.
+        pixels: uint8 array (n, 48, 48).
+        faces: A row for each face: `split`, `place`, `label` (-1 unknown), `group` (exact copies share one), `flat`,
+            `voted` (whether FER+ has votes for one of the seven emotions), `agrees` (its label is among those most
+            voted for), `wanted` (the emotion most voted for), `unseen` (nobody voted for its label), `rejected` (FER+
+            says it is no face).
+        near: int64 (k, 2): rows of faces that are near copies, the first ones of their groups.
+        problems: Places that hold no face.
+    """
+
+    kinds: Mapping[str, str]
+    pixels: npt.NDArray[np.uint8]
+    faces: pd.DataFrame
+    near: npt.NDArray[np.int64]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What FER+ says of the labels.
+
+    Attributes:
+        faces: Faces that people voted on.
+        rejected: Those that FER+ names no image for, since they show no face.
+        agree: By split, the share of labels that most people voted for, among faces with votes for the seven emotions.
+        unseen: Places of faces whose label nobody voted for.
+    """
+
+    faces: int
+    rejected: int
+    agree: Mapping[str, float]
+    unseen: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class DataSummary:
     """What a data set is.
 
-    A place says where a face stands: "line 7", "train.csv line 7" or, of drawn faces, "train face 7".
+    A place says where a face stands: "line 7", "train.csv line 7", "train/happy/3.png" or, of drawn faces, "train
+    face 7".
 
     Attributes:
         kinds: What each file is.
@@ -39,7 +86,10 @@ class DataSummary:
         copies_within: The same within each split.
         leaked: By test split, how many of its faces also stand in the training split.
         conflicts: For each face whose exact copies have different labels, "place (emotion)" of all of them.
-        constant: Places of faces that are one grey all over.
+        near: Pairs of places of faces that show the same photograph in other pixels.
+        near_leaked: By test split, how many faces are no exact but near copies of training faces.
+        flat: Places of faces that are one grey all over, or almost.
+        votes: What FER+ says, where it is given.
         problems: What keeps the data set from being loaded, one phrase a line; empty if nothing does.
     """
 
@@ -50,11 +100,14 @@ class DataSummary:
     copies_within: Mapping[str, int]
     leaked: Mapping[str, int]
     conflicts: tuple[tuple[str, ...], ...]
-    constant: tuple[str, ...]
+    near: tuple[tuple[str, str], ...]
+    near_leaked: Mapping[str, int]
+    flat: tuple[str, ...]
+    votes: Votes | None
     problems: tuple[str, ...]
 
 
-def check(path: str | Path, *, cache: Path | None = None) -> DataSummary:
+def survey(path: str | Path, *, cache: Path | None = None) -> Survey:
     """Look at everything that `data.load` would read; a file of test faces alone is fine too.
 
     Args:
@@ -68,20 +121,78 @@ def check(path: str | Path, *, cache: Path | None = None) -> DataSummary:
         splits = load(path, cache=cache)
         drawn = {"train": splits.train, **splits.tests}
         parts = [
-            _Part(part, [split] * len(part), [f"{split} face {face_id}" for face_id in part.ids.tolist()])
+            _Part(part, [split] * len(part), [f"{split} face {i}" for i in part.ids.tolist()], None)
             for split, part in drawn.items()
         ]
-        return _summary({splits.source: "seven emotions, drawn by this program"}, parts, [])
+        return _survey({splits.source: "seven emotions, drawn by this program"}, parts, [])
     tables = read_tables(path)
-    where = {table.path: "" if len(tables) == 1 else f"{table.path.name} " for table in tables}
-    return _summary(
+    several = len({table.path for table in tables}) > 1
+    where = {table.path: f"{table.path.name} " if several else "" for table in tables}
+    return _survey(
         {table.path.name: table.kind for table in tables},
         [
-            _Part(table.faces, table.splits, [f"{where[table.path]}{place}" for place in table.places])
+            _Part(
+                table.faces,
+                table.splits,
+                [f"{where[table.path]}{place}" for place in table.places],
+                table.rejected,
+            )
             for table in tables
         ],
         [f"{where[table.path]}{place} has {what}" for table in tables for place, what in table.problems],
     )
+
+
+def check(path: str | Path, *, cache: Path | None = None) -> DataSummary:
+    """The summary of a `survey`."""
+    return summarise(survey(path, cache=cache))
+
+
+def summarise(found: Survey) -> DataSummary:
+    """Count what a survey found."""
+    faces = found.faces
+    by_split = {str(split): part for split, part in faces.groupby("split", sort=False)}
+    train = by_split.get("train")
+    tests = {split: part for split, part in by_split.items() if train is not None and split != "train"}
+    own = set() if train is None else set(train.group)
+    near = _neighbours(own, found)
+    return DataSummary(
+        kinds=found.kinds,
+        faces={split: len(part) for split, part in by_split.items()},
+        class_counts={
+            split: tuple(np.bincount(part.label, minlength=len(EMOTIONS)).tolist())
+            for split, part in by_split.items()
+            if _UNKNOWN not in part.label.values
+        },
+        copies=int(faces.group.duplicated().sum()),
+        copies_within={split: int(part.group.duplicated().sum()) for split, part in by_split.items()},
+        leaked={split: int(part.group.isin(own).sum()) for split, part in tests.items()},
+        conflicts=tuple(
+            tuple(f"{faces.place[i]} ({EMOTIONS[faces.label[i]]})" for i in rows) for rows in conflicts(faces)
+        ),
+        near=tuple((faces.place[i], faces.place[j]) for i, j in found.near.tolist()),
+        near_leaked={
+            split: int((part.group.isin(near) & ~part.group.isin(own)).sum()) for split, part in tests.items()
+        },
+        flat=tuple(faces.place[faces.flat]),
+        votes=_votes(faces),
+        problems=found.problems,
+    )
+
+
+def conflicts(faces: pd.DataFrame) -> list[list[int]]:
+    """Rows of labelled faces whose exact copies disagree, together, in the order in which they first appear."""
+    labelled = faces[faces.label != _UNKNOWN]
+    disagree = labelled[labelled.groupby("group").label.transform("nunique") > 1]
+    return [copies.index.tolist() for _, copies in disagree.groupby("group", sort=False)]
+
+
+def leaks(faces: pd.DataFrame) -> list[list[int]]:
+    """Rows of a test face and its first exact copy in the training split, for every test face that has one."""
+    train = faces[faces.split == "train"].drop_duplicates("group")
+    first = pd.Series(train.index, index=train.group)
+    leaked = faces[(faces.split != "train") & faces.group.isin(first.index)]
+    return [[int(row), int(first[group])] for row, group in zip(leaked.index, leaked.group, strict=True)]
 
 
 def describe(summary: DataSummary) -> str:
@@ -92,73 +203,128 @@ def describe(summary: DataSummary) -> str:
     }
     table = pd.DataFrame.from_dict(counts, orient="index", columns=["faces", *EMOTIONS], dtype=object)
     repeats = [f"{count:,} within {split}" for split, count in summary.copies_within.items() if count]
-    repeats += [
-        f"{count:,} of the {summary.faces[split]:,} {split} faces also stand in train"
-        for split, count in summary.leaked.items()
-        if count
-    ]
+    repeats += _leaks(summary, summary.leaked, "also stand in train")
     conflicts = [" = ".join(places) for places in summary.conflicts]
-    return "\n".join(
-        [
-            *(f"{name}: {kind}" for name, kind in summary.kinds.items()),
-            "",
-            table.map(lambda count: f"{count:,}" if count != "" else "-").to_string()
-            if counts
-            else "no faces",
-            "",
-            *_found("Faces that repeat an earlier one exactly", summary.copies, repeats),
-            *_found("Groups of copies with different labels", len(conflicts), conflicts),
-            *_found("Faces of one grey all over", len(summary.constant), summary.constant),
-            *_found("Lines that cannot be used", len(summary.problems), summary.problems),
-        ]
-    )
+    near = _leaks(summary, summary.near_leaked, "are near copies of train faces")
+    near += [f"{one} ~ {other}" for one, other in summary.near]
+    lines = [
+        *(printable(f"{name}: {kind}") for name, kind in summary.kinds.items()),
+        "",
+        table.map(lambda count: f"{count:,}" if count != "" else "-").to_string() if counts else "no faces",
+        "",
+        *_found("Faces that repeat an earlier one exactly", summary.copies, repeats),
+        *_found("Groups of copies with different labels", len(conflicts), conflicts),
+        *_found(
+            "Pairs of near copies (cropped, lit or stored otherwise, or mirrored)", len(summary.near), near
+        ),
+        *_found("Faces of one grey all over, or almost", len(summary.flat), summary.flat),
+        *_described(summary.votes),
+        *_found("Places that cannot be used", len(summary.problems), summary.problems),
+    ]
+    return "\n".join(lines)
 
 
-def _summary(kinds: Mapping[str, str], parts: Sequence[_Part], problems: Sequence[str]) -> DataSummary:
+def as_json(summary: DataSummary) -> str:
+    """The summary for machines, nothing left out."""
+    return json.dumps(asdict(summary), ensure_ascii=False, indent=2)
+
+
+def _survey(kinds: Mapping[str, str], parts: Sequence[_Part], problems: Sequence[str]) -> Survey:
     pixels = np.concatenate([part.faces.pixels for part in parts])
-    lowest, highest = pixels.min(axis=(1, 2)), pixels.max(axis=(1, 2))
+    groups = Faces(pixels, None, np.arange(len(pixels))).copy_groups()
+    first = np.unique(groups, return_index=True)[1]
+    first.sort()
     faces = pd.DataFrame(
         {
             "split": np.concatenate([part.splits for part in parts]),
             "place": [place for part in parts for place in part.places],
             "label": np.concatenate([_labels(part.faces) for part in parts]),
-            "group": Faces(pixels, None, np.arange(len(pixels))).copy_groups(),
+            "group": groups,
+            "flat": _deviations(pixels) < FLAT,
         }
     )
-    by_split = {str(split): part for split, part in faces.groupby("split", sort=False)}
-    train = by_split.get("train")
-    return DataSummary(
-        kinds=kinds,
-        faces={split: len(part) for split, part in by_split.items()},
-        class_counts={
-            split: tuple(np.bincount(part.label, minlength=len(EMOTIONS)).tolist())
-            for split, part in by_split.items()
-            if _UNKNOWN not in part.label.values
-        },
-        copies=int(faces.group.duplicated().sum()),
-        copies_within={split: int(part.group.duplicated().sum()) for split, part in by_split.items()},
-        leaked={
-            split: int(part.group.isin(train.group).sum())
-            for split, part in by_split.items()
-            if train is not None and split != "train"
-        },
-        conflicts=_conflicts(faces[faces.label != _UNKNOWN]),
-        constant=tuple(faces.place[lowest == highest]),
-        problems=tuple(problems),
+    opinions = pd.concat([_opinions(part) for part in parts], ignore_index=True)
+    near = first[near_copies(pixels[first])]
+    return Survey(kinds, pixels, faces.join(opinions), near, tuple(problems))
+
+
+def _deviations(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """The standard deviation of each face's pixels."""
+    chunks = np.array_split(pixels, max(1, len(pixels) // 1024))
+    return np.concatenate([chunk.std(axis=(1, 2)) for chunk in chunks])
+
+
+def _opinions(part: _Part) -> pd.DataFrame:
+    """What FER+ says of each face."""
+    n = len(part.faces)
+    votes = np.zeros((n, len(EMOTIONS)), np.uint8) if part.faces.votes is None else part.faces.votes[:, VOTED]
+    labels = _labels(part.faces)
+    known = labels != _UNKNOWN
+    own = votes[np.arange(n), np.maximum(labels, 0)]
+    most = votes.max(axis=1, initial=0)
+    voted = (most > 0) & known
+    asked = np.zeros(n, np.bool_) if part.faces.votes is None else part.faces.votes.any(axis=1)
+    return pd.DataFrame(
+        {
+            "asked": asked,
+            "voted": voted,
+            "agrees": voted & (own == most),
+            "wanted": votes.argmax(axis=1),
+            "unseen": voted & (own == 0) & (most >= votes.sum(axis=1) * 0.5),
+            "rejected": np.zeros(n, np.bool_) if part.rejected is None else part.rejected,
+        }
     )
+
+
+def _votes(faces: pd.DataFrame) -> Votes | None:
+    if not faces.asked.any():
+        return None
+    voted = faces[faces.voted]
+    unseen = faces[faces.unseen]
+    places = [
+        f"{place} ({EMOTIONS[label]}, but most see {EMOTIONS[wanted]})"
+        for place, label, wanted in zip(unseen.place, unseen.label, unseen.wanted, strict=True)
+    ]
+    return Votes(
+        faces=int(faces.asked.sum()),
+        rejected=int(faces.rejected.sum()),
+        agree={
+            str(split): float(share)
+            for split, share in voted.groupby("split", sort=False).agrees.mean().items()
+        },
+        unseen=tuple(places),
+    )
+
+
+def _neighbours(groups: set[int], found: Survey) -> set[int]:
+    """The groups of copies that are near to one of these."""
+    pairs = found.faces.group.to_numpy()[found.near].tolist()
+    return {one for pair in pairs for one, other in (pair, pair[::-1]) if other in groups}
 
 
 def _labels(faces: Faces) -> npt.NDArray[np.int64]:
     return np.full(len(faces), _UNKNOWN) if faces.labels is None else faces.labels
 
 
-def _conflicts(faces: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
-    """Labelled faces whose copies disagree, in the order in which they first appear."""
-    disagree = faces[faces.groupby("group").label.transform("nunique") > 1]
-    return tuple(
-        tuple(f"{place} ({EMOTIONS[label]})" for place, label in zip(copies.place, copies.label, strict=True))
-        for _, copies in disagree.groupby("group", sort=False)
-    )
+def _leaks(summary: DataSummary, counts: Mapping[str, int], what: str) -> list[str]:
+    return [
+        f"{count:,} of the {summary.faces[split]:,} {split} faces {what}"
+        for split, count in counts.items()
+        if count
+    ]
+
+
+def _described(votes: Votes | None) -> list[str]:
+    if votes is None:
+        return []
+    shares = [
+        f"{share:.1%} of the {split} labels are what most voted for" for split, share in votes.agree.items()
+    ]
+    return [
+        *_found("Faces with FER+ votes", votes.faces, shares),
+        *_found("Faces that are none by FER+ (it names no image)", votes.rejected, []),
+        *_found("Labels that nobody voted for while most agree on another", len(votes.unseen), votes.unseen),
+    ]
 
 
 def _found(what: str, count: int, details: Sequence[str]) -> list[str]:
@@ -166,5 +332,5 @@ def _found(what: str, count: int, details: Sequence[str]) -> list[str]:
     more = [f"... and {len(details) - _NAMED:,} more"] if len(details) > _NAMED else []
     return [
         f"{what}: {count:,}" if count else f"{what}: none",
-        *(f"  {line}" for line in [*details[:_NAMED], *more]),
+        *(f"  {printable(line)}" for line in [*details[:_NAMED], *more]),
     ]

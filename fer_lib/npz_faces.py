@@ -14,6 +14,7 @@ from numpy.lib import format as npy
 from fer_lib.emotions import EMOTIONS, FACE_SIZE
 from fer_lib.errors import InputError, printable
 from fer_lib.faces import Faces
+from fer_lib.files import replacing
 from fer_lib.packed import Entry
 from fer_lib.tables import MOST_FACES, SPLITS, FaceTable, Problem, too_many_faces
 
@@ -68,6 +69,14 @@ def read_npz(entries: Sequence[Entry], *, split: str | None = None) -> list[Face
         held = ", ".join(printable(entry.inside.removesuffix(_SUFFIX)) for entry in entries[:8])
         raise InputError(f"{path} holds the arrays {held}, but none is called pixels, images, faces or x.")
     return tables
+
+
+def write_npz(path: Path, parts: Mapping[str, Faces]) -> None:
+    """Write faces so that `read_npz` gives them back, compressed: pixels and labels of each split, by its name."""
+    arrays = {f"{split}_pixels": faces.pixels for split, faces in parts.items()}
+    labels = {f"{split}_labels": faces.labels for split, faces in parts.items() if faces.labels is not None}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays, **labels)  # type: ignore[arg-type]
 
 
 def _meaning(name: str) -> tuple[str, str]:

@@ -1,4 +1,5 @@
 import csv
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -71,9 +72,20 @@ def test_data_check_says_what_the_folder_is(course):
     assert "140" in done.stdout and "35" in done.stdout
 
 
+def test_leaked_faces_are_left_out_of_what_is_converted(course, tmp_path):
+    done = fer_lib("data", "convert", course, "--out", tmp_path / "faces.npz", "--drop-leaked")
+    assert done.returncode == 0, done.stderr
+    assert "140 train faces" in done.stdout
+    again = fer_lib("data", "check", tmp_path / "faces.npz", "--json", "--sheet", tmp_path / "odd.html")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["faces"]["train"] == 140
+    assert (tmp_path / "odd.html").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["data", "convert", "", "--out", "faces.csv"], "must be called ....npz"),
         (["data", "check", "missing.csv"], "missing.csv"),
         (["train", "--model", "vgg"], "There is no model 'vgg'; the models are cnn, dnn, compact"),
         (["train", "--model", "cnn", "--data", "missing.csv"], "missing.csv"),

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from face_files import course_text, fer2013_text, random_faces, write
 
 from fer_lib import data, synthetic
-from fer_lib.data_check import check, describe
+from fer_lib.contact_sheet import write_sheet
+from fer_lib.data_check import as_json, check, describe, survey
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces
+from fer_lib.faces import VOTES, Faces
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
@@ -34,7 +37,7 @@ def test_a_clean_course_folder_has_counts_and_nothing_odd(tmp_path: Path) -> Non
     assert summary.faces == {"train": 9, "test": 4}
     assert summary.class_counts == {"train": (2, 2, 1, 1, 1, 1, 1)}
     assert (summary.copies, summary.leaked) == (0, {"test": 0})
-    assert (summary.conflicts, summary.constant, summary.problems) == ((), (), ())
+    assert (summary.conflicts, summary.flat, summary.problems) == ((), (), ())
 
 
 def test_fer2013_is_counted_by_split(tmp_path: Path) -> None:
@@ -70,7 +73,7 @@ def test_unlabelled_copies_are_no_conflict(tmp_path: Path) -> None:
 def test_faces_of_one_grey_are_named_with_file_and_line(tmp_path: Path) -> None:
     test = random_faces(4, seed=1)
     test.pixels[2] = 17
-    assert check(course_folder(tmp_path, random_faces(2), test)).constant == ("test.csv line 4",)
+    assert check(course_folder(tmp_path, random_faces(2), test)).flat == ("test.csv line 4",)
 
 
 def test_lines_that_cannot_be_used_are_listed_and_the_others_counted(tmp_path: Path) -> None:
@@ -86,7 +89,7 @@ def test_lines_that_cannot_be_used_are_listed_and_the_others_counted(tmp_path: P
 def test_a_file_without_one_usable_line_is_described(tmp_path: Path) -> None:
     text = describe(check(write(tmp_path / "mine.csv", "label,feature\n7,1 2\n")))
     assert "no faces" in text
-    assert "Lines that cannot be used: 1\n  line 2 has the label '7'" in text
+    assert "Places that cannot be used: 1\n  line 2 has the label '7'" in text
 
 
 def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
@@ -118,9 +121,10 @@ def test_the_description_says_all_of_it(tmp_path: Path) -> None:
         "  1 of the 2 test faces also stand in train",
         "Groups of copies with different labels: 1",
         "  train.csv line 3 (disgust) = train.csv line 4 (neutral)",
-        "Faces of one grey all over: 1",
+        "Pairs of near copies (cropped, lit or stored otherwise, or mirrored): none",
+        "Faces of one grey all over, or almost: 1",
         "  train.csv line 5",
-        "Lines that cannot be used: none",
+        "Places that cannot be used: none",
     ]
 
 
@@ -128,18 +132,101 @@ def test_long_lists_are_cut_in_the_description_but_not_in_the_summary(tmp_path: 
     summary = check(write(tmp_path / "mine.csv", course_text(random_faces(1)) + "9,1\n" * 1200))
     assert len(summary.problems) == 1200
     text = describe(summary)
-    assert "Lines that cannot be used: 1,200" in text
+    assert "Places that cannot be used: 1,200" in text
     assert text.endswith("line 7 has the label '9' instead of 0 to 6\n  ... and 1,195 more")
+
+
+def test_what_ferplus_says_is_counted(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.csv", course_text(random_faces(4, labels=[0, 3, 3, 6])))
+    votes = {
+        0: "0,10,0,0,0,0,0,0,0,0",
+        1: "0,6,4,0,0,0,0,0,0,0",
+        2: "0,5,5,0,0,0,0,0,0,0",
+        3: "0,0,0,0,0,0,0,0,0,10",
+    }
+    rows = [f"Training,{'' if i == 3 else 'a.png'},{votes[i]}\n" for i in range(4)]
+    write(tmp_path / "fer2013new.csv", f"Usage,Image name,{','.join(VOTES)}\n{''.join(rows)}")
+    found = check(path).votes
+    assert found is not None
+    assert (found.faces, found.rejected) == (4, 1)
+    assert found.agree == {"train": pytest.approx(2 / 3)}
+    assert found.unseen == ("line 2 (angry, but most see happy)",)
+    text = describe(check(path))
+    assert "66.7% of the train labels are what most voted for" in text
+    assert "Faces that are none by FER+ (it names no image): 1" in text
+
+
+def photographs(n: int, *, seed: int = 0) -> Faces:
+    """Smooth random faces, as photographs are, unlike noise."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (n, 7, 7)).astype(np.float64)
+    places = np.linspace(0, 6, 48)
+    rows = np.array([[np.interp(places, np.arange(7), line) for line in face] for face in coarse])
+    pixels = np.array([[np.interp(places, np.arange(7), line) for line in face.T] for face in rows])
+    return Faces(pixels.astype(np.uint8), np.arange(n) % 7, np.arange(n))
+
+
+def test_near_copies_are_found_and_verified(tmp_path: Path) -> None:
+    train, test = photographs(9), photographs(4, seed=1)
+    darker = (train.pixels[2] * 0.7 + 10).astype(np.uint8)
+    mirrored = train.pixels[5][:, ::-1]
+    cropped = np.roll(train.pixels[7], 1, axis=0)
+    test.pixels[:3] = darker, mirrored, cropped
+    summary = check(course_folder(tmp_path, train, test))
+    assert summary.near == (
+        ("train.csv line 4", "test.csv line 2"),
+        ("train.csv line 7", "test.csv line 3"),
+        ("train.csv line 9", "test.csv line 4"),
+    )
+    assert (summary.near_leaked, summary.leaked) == ({"test": 3}, {"test": 0})
+    assert "3 of the 4 test faces are near copies of train faces" in describe(summary)
+
+
+def test_the_summary_for_machines_holds_all_of_it(tmp_path: Path) -> None:
+    summary = check(write(tmp_path / "mine.csv", course_text(random_faces(4)) + "9,1\n" * 30))
+    machine = json.loads(as_json(summary))
+    assert machine["faces"] == {"train": 4}
+    assert len(machine["problems"]) == 30
+
+
+def test_a_contact_sheet_shows_every_odd_face_once(tmp_path: Path) -> None:
+    train, test = repeated([0, 1, 1, 2], [0, 1, 6, 2]), repeated([1, 3], [0, 0])
+    train.pixels[3] = 255
+    write_sheet(tmp_path / "sheet.html", survey(course_folder(tmp_path / "<b>", train, test)))
+    page = BeautifulSoup((tmp_path / "sheet.html").read_text(), "html.parser")
+    assert [title.text for title in page.find_all("h2")] == [
+        "Copies with different labels",
+        "Test faces that stand in train too",
+        "One grey all over, or almost",
+    ]
+    assert [caption.text for caption in page.find_all("figcaption")] == [
+        "train, train.csv line 3: disgust",
+        "train, train.csv line 4: neutral",
+        "test, test.csv line 2: no label",
+        "train, train.csv line 3: disgust",
+        "train, train.csv line 5: fear",
+    ]
+    assert all(image["src"].startswith("data:image/png;base64,") for image in page.find_all("img"))
+
+
+def test_the_sheet_of_a_clean_data_set_says_so(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.csv", course_text(random_faces(9)))
+    write_sheet(tmp_path / "sheet.html", survey(path))
+    assert "Nothing odd was found." in (tmp_path / "sheet.html").read_text()
 
 
 @pytest.mark.real_data
 @pytest.mark.skipif(not (REAL / "fer2013").is_dir(), reason="the real FER2013 faces are not here")
-def test_the_real_faces_have_the_known_counts_and_copies() -> None:
-    with TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, str(REAL / "make_files.py"), folder, "hw3"], check=True)
-        summary = check(folder)
-    assert summary.faces == {"train": 28709, "test": 7178}
-    assert summary.class_counts == {"train": (3995, 436, 4097, 7215, 4830, 3171, 4965)}
-    assert summary.leaked == {"test": 568}
-    assert summary.copies == 1847  # 1,840 without the faces that FER+ calls none
+def test_the_real_faces_have_the_known_faults(tmp_path: Path) -> None:
+    command = [sys.executable, str(REAL / "make_files.py"), str(tmp_path), "kaggle"]
+    subprocess.run(command, check=True)
+    shutil.copy(REAL / "fer2013" / "fer2013new.csv", tmp_path)
+    summary = check(tmp_path / "fer2013.csv")
+    assert summary.faces == {"train": 28709, "public": 3589}
+    assert summary.class_counts["train"] == (3995, 436, 4097, 7215, 4830, 3171, 4965)
+    assert summary.leaked == {"public": 280}
+    assert summary.votes is not None and summary.votes.rejected == 158
     assert summary.problems == ()
+    both = check(REAL / "fer2013")  # train.npz and test.npz
+    assert both.leaked == {"test": 568}
+    assert both.copies == 1847  # 1,840 without the faces that FER+ calls none
