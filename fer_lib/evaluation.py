@@ -37,13 +37,38 @@ class Accuracy:
 class Confusion:
     """One way in which wrong answers go: `count` faces of `true` were taken for `predicted`.
 
-    `share` is that count among all faces of the true class; `true` and `predicted` are labels 0-6.
+    `share` is that count among all faces of the true class, `low` to `high` its 95% Wilson interval; `true` and
+    `predicted` are labels 0-6.
     """
 
     true: int
     predicted: int
     count: int
     share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How well each class is found, float64 (7,) each; NaN where a class has no faces or answers.
+
+    Attributes:
+        precision: Share of the answers of this class that are right.
+        recall: Share of the faces of this class that are answered rightly.
+        f1: Harmonic mean of the two; 0 where either is 0.
+        faces: Faces of the class, int64.
+    """
+
+    precision: npt.NDArray[np.float64]
+    recall: npt.NDArray[np.float64]
+    f1: npt.NDArray[np.float64]
+    faces: npt.NDArray[np.int64]
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 of the classes that have faces."""
+        return float(self.f1[self.faces > 0].mean())
 
 
 def wilson_interval(right: int, n: int) -> tuple[float, float]:
@@ -83,13 +108,21 @@ def row_shares(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
 def confusions(matrix: npt.NDArray[np.int64]) -> list[Confusion]:
     """All ways to be wrong that occur, the largest share of a true class first."""
-    shares = row_shares(matrix)
-    found = [
-        Confusion(i, j, int(matrix[i, j]), float(shares[i, j]))
-        for i, j in zip(*np.nonzero(matrix), strict=True)
-        if i != j
-    ]
+    found = [confusion_of(matrix, int(i), int(j)) for i, j in zip(*np.nonzero(matrix), strict=True) if i != j]
     return sorted(found, key=lambda c: (-c.share, c.true, c.predicted))
+
+
+def confusion_of(matrix: npt.NDArray[np.int64], true: int, predicted: int) -> Confusion:
+    """How many faces of one class were taken for another, of counts (7, 7) with rows = true."""
+    count, faces = int(matrix[true, predicted]), int(matrix[true].sum())
+    return Confusion(true, predicted, count, count / max(1, faces), *wilson_interval(count, faces))
+
+
+def class_scores(matrix: npt.NDArray[np.int64]) -> ClassScores:
+    """Precision, recall and F1 of each class, of counts (7, 7) with rows = true."""
+    right, faces, answers = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return ClassScores(right / answers, right / faces, 2 * right / (faces + answers), faces)
 
 
 def mutual_confusion(matrix: npt.NDArray[np.int64]) -> list[tuple[int, int, float]]:

@@ -122,3 +122,26 @@ def test_comparison_is_decided_only_by_a_significant_test(first, second, p, verd
 )
 def test_overfitting_is_named_by_its_size(train, verdict):
     assert evaluation.overfitting(train, 0.6) == verdict
+
+
+def test_precision_recall_and_f1_are_those_of_the_counts():
+    matrix = np.zeros((7, 7), np.int64)
+    matrix[0, [0, 1]] = 6, 2
+    matrix[1, [0, 1]] = 3, 9
+    matrix[2, 1] = 4
+    scores = evaluation.class_scores(matrix)
+    np.testing.assert_allclose(scores.precision[:3], [6 / 9, 9 / 15, np.nan])
+    np.testing.assert_allclose(scores.recall[:3], [6 / 8, 9 / 12, 0])
+    np.testing.assert_allclose(scores.f1[:3], [2 * 6 / 17, 2 * 9 / 27, 0])
+    assert scores.faces.tolist() == [8, 12, 4, 0, 0, 0, 0]
+    assert np.isnan(scores.recall[3])
+    assert scores.macro_f1 == pytest.approx(np.mean([12 / 17, 18 / 27, 0]))
+
+
+def test_a_confusion_comes_with_its_interval():
+    matrix = np.zeros((7, 7), np.int64)
+    matrix[2, [2, 5]] = 30, 10
+    found = evaluation.confusion_of(matrix, 2, 5)
+    assert (found.count, found.share) == (10, 0.25)
+    assert (found.low, found.high) == evaluation.wilson_interval(10, 40)
+    assert evaluation.confusions(matrix) == [found]

@@ -51,6 +51,15 @@ METHODS = (
     "gradient", "smoothgrad", "gradient_input", "integrated_gradients", "grad_cam", "occlusion", "rise",
 )  # fmt: skip
 
+RELIABILITY = (
+    np.linspace(0, 1, 5),
+    np.array([0, 3, 40, 900]),
+    np.array([np.nan, 0.4, 0.6, 0.9]),
+    np.array([np.nan, 0.3, 0.5, 0.9]),
+    np.array([0, 0.1, 0.4, 0.85]),
+    np.array([1, 0.7, 0.6, 0.95]),
+)
+
 MATRIX = np.random.default_rng(0).integers(1, 900, (7, 7))
 
 FIGURES = {
@@ -63,6 +72,7 @@ FIGURES = {
     "saliency_triptychs": lambda language: plots.saliency_triptychs(
         faces(), heat(), faces(), EMOTION_NAMES[language], language=language
     ),
+    "reliability_diagram": lambda language: plots.reliability_diagram(*RELIABILITY, language=language),
     "two_readings": lambda language: plots.two_readings(
         faces(3), heat(3), heat(3), EMOTION_NAMES[language][:3], language=language
     ),
@@ -350,3 +360,10 @@ def test_evidence_has_a_line_for_each_method_and_the_random_order_where_there_is
     assert [len(ax.lines) for ax in figure.axes] == [3, 3, 2]
     np.testing.assert_allclose(figure.axes[2].lines[0].get_xydata(), [[0, 1], [0.5, 0.4], [1, 0.1]])
     assert {"Gradient", "RISE", "Random order"} <= {text.get_text() for text in figure.legends[0].get_texts()}
+
+
+def test_a_reliability_diagram_leaves_out_bins_without_answers():
+    figure = plots.reliability_diagram(*RELIABILITY)
+    curve, histogram = figure.axes
+    np.testing.assert_allclose(curve.lines[1].get_xydata(), [[0.4, 0.3], [0.6, 0.5], [0.9, 0.9]])
+    assert [bar.get_height() for bar in histogram.patches] == [0, 3, 40, 900]

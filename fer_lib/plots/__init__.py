@@ -15,6 +15,7 @@ from fer_lib.plots.heat import (
 )
 from fer_lib.plots.matrices import confusion_matrix, probability_matrix
 from fer_lib.plots.pictures import face_grid
+from fer_lib.plots.reliability import reliability_diagram
 from fer_lib.plots.style import PALETTE, SMALL, TEXT, WIDTH, use_style
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "layer_output_grid",
     "mean_saliency",
     "probability_matrix",
+    "reliability_diagram",
     "saliency_evidence",
     "saliency_methods",
     "saliency_triptychs",
