@@ -19,7 +19,7 @@ NOISE = 20.0
 
 REGULARISATIONS: Mapping[str, Regularisation] = {
     "plain": PLAIN,
-    "regularised": Regularisation(jitter=2, blur=0.6, total_variation=0.2, decay=0.01),
+    "regularised": Regularisation(jitter=2, blur=0.5, total_variation=0.2, decay=0.005),
     "fourier": Regularisation(jitter=2, total_variation=0.2, decay=0.01, coarse=1.0),
 }
 """Ways of gradient ascent by name: without restraint, kept smooth, and kept smooth with coarse patterns first."""
@@ -195,6 +195,16 @@ def mean_frequency(images: Images) -> npt.NDArray[np.float64]:
     cycles = np.hypot(np.fft.fftfreq(height)[:, np.newaxis] * height, np.fft.fftfreq(width) * width)
     total = power.sum(axis=(1, 2))
     return np.asarray((power * cycles).sum(axis=(1, 2)) / np.where(total > 0, total, 1))
+
+
+def likeness(images: Images) -> float:
+    """How much the patterns of several images have in common: the mean size of their correlations, 0..1.
+
+    Args:
+        images: Array of shape (n, h, w, c) with at least two images, none of one value only.
+    """
+    pairs = np.corrcoef(images.reshape(len(images), -1))[np.triu_indices(len(images), 1)]
+    return float(np.abs(pairs).mean())
 
 
 def displayable(images: Images) -> npt.NDArray[np.uint8]:

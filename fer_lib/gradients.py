@@ -71,7 +71,7 @@ def scores(model: keras.Model, images: Images, *, batch_size: int = BATCH) -> np
     check_images(model, images)
     if not len(images):
         return np.zeros((0, model.outputs[0].shape[-1]), np.float32)
-    function = _compiled(model, "forward", lambda: _compile(_forward(score_model(model))))
+    function = _compiled(model, "forward", lambda: _forward_function(score_model(model)))
     (found,) = _batched(function, images, np.zeros(len(images), np.int64), batch_size)
     return found
 
@@ -226,11 +226,14 @@ def _filtered(images: tf.Tensor, spectrum: tf.Tensor) -> tf.Tensor:
     """Images (n, h, w, c) with each frequency multiplied by its entry of `spectrum`."""
     planes = tf.transpose(images, (0, 3, 1, 2))
     filtered = tf.signal.irfft2d(tf.signal.rfft2d(planes) * spectrum, tf.shape(planes)[2:])
-    return tf.transpose(filtered, (0, 2, 3, 1))
+    return tf.ensure_shape(tf.transpose(filtered, (0, 2, 3, 1)), images.shape)
 
 
-def _forward(model: keras.Model) -> Callable[..., Any]:
-    return lambda images, targets: (model(images, training=False),)
+def _forward_function(scores: keras.Model) -> Callable[..., Any]:
+    def forward(images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor]:
+        return (scores(images, training=False),)
+
+    return _compile(forward, scores)
 
 
 def _gradient_function(scores: keras.Model) -> Callable[..., Any]:
@@ -240,7 +243,7 @@ def _gradient_function(scores: keras.Model) -> Callable[..., Any]:
             score = tf.gather(scores(images, training=False), targets, batch_dims=1)
         return (tape.gradient(score, images),)
 
-    return _compile(gradients)
+    return _compile(gradients, scores)
 
 
 def _layer_gradient_function(both: keras.Model) -> Callable[..., Any]:
@@ -251,7 +254,7 @@ def _layer_gradient_function(both: keras.Model) -> Callable[..., Any]:
             score = tf.gather(scores, targets, batch_dims=1)
         return maps, tape.gradient(score, maps)
 
-    return _compile(gradients)
+    return _compile(gradients, both)
 
 
 def _ascent_function(model: keras.Model, layer: str) -> Callable[..., Any]:
@@ -302,7 +305,19 @@ def _ascent_function(model: keras.Model, layer: str) -> Callable[..., Any]:
         history = history.write(steps, active)
         return images, tf.transpose(history.stack())
 
-    return _compile(ascent)
+    switch = tf.TensorSpec((), tf.bool)
+    spectrum = tf.TensorSpec((None, None), tf.complex64)
+    return _compile(
+        ascent,
+        sums,
+        tf.TensorSpec((None, 2), tf.int32),
+        tf.TensorSpec((None,), tf.bool),
+        tf.TensorSpec((5,), tf.float32),
+        spectrum,
+        spectrum,
+        switch,
+        switch,
+    )
 
 
 def _roughness_gradient(images: tf.Tensor) -> tf.Tensor:
@@ -311,13 +326,18 @@ def _roughness_gradient(images: tf.Tensor) -> tf.Tensor:
     return 4 * images - neighbours
 
 
-def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compile(
+    function: Callable[..., Any], model: keras.Model, *settings: tf.TensorSpec
+) -> Callable[..., Any]:
+    """Compile a function of images, targets and settings once for batches of any size."""
     backend = keras.backend.backend()
     if backend != "tensorflow":
         raise InputError(
             f"Gradients need Keras on TensorFlow, but it runs on {backend}: set KERAS_BACKEND=tensorflow."
         )
-    compiled: Callable[..., Any] = tf.function(function)
+    images = tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32)
+    targets = tf.TensorSpec((None,), tf.int32)
+    compiled: Callable[..., Any] = tf.function(function, input_signature=(images, targets, *settings))
     return compiled
 
 
@@ -336,17 +356,12 @@ def _batched(
     batch_size: int,
     *settings: tf.Tensor,
 ) -> list[npt.NDArray[np.float32]]:
-    """Apply a compiled function batch by batch and join what it gives for each image.
-
-    All batches have one size, a power of two or `batch_size`, the last filled up with copies: each new shape
-    would cost a compilation.
-    """
-    size = min(batch_size, 1 << (len(images) - 1).bit_length())
+    """Apply a compiled function batch by batch and join what it gives for each image."""
     parts = []
-    for start in range(0, len(images), size):
-        index = np.minimum(np.arange(start, start + size), len(images) - 1)
-        given = tf.constant(images[index], tf.float32), tf.constant(targets[index], tf.int32)
-        parts.append([result.numpy()[: len(images) - start] for result in function(*given, *settings)])
+    for start in range(0, len(images), batch_size):
+        part = slice(start, start + batch_size)
+        given = tf.constant(images[part], tf.float32), tf.constant(targets[part], tf.int32)
+        parts.append([result.numpy() for result in function(*given, *settings)])
     return [np.concatenate(results) for results in zip(*parts, strict=True)]
 
 

@@ -14,6 +14,7 @@ from fer_lib.filters import (
     displayable,
     gradient_ascent,
     layer_outputs,
+    likeness,
     mean_frequency,
     pink_noise,
     white_noise,
@@ -290,3 +291,9 @@ def test_a_target_out_of_reach_is_said_and_the_own_class_needs_no_step(model):
     np.testing.assert_array_equal(result.reached, [True, False])
     np.testing.assert_array_equal(result.steps, [0, 1])
     np.testing.assert_array_equal(result.images[0], face)
+
+
+def test_likeness_is_the_mean_size_of_the_correlations():
+    ramp = np.tile(np.arange(6.0), (6, 1))
+    images = np.stack([ramp, 255 - 3 * ramp, ramp.T])[..., np.newaxis]
+    assert likeness(images) == pytest.approx(1 / 3)

@@ -89,6 +89,11 @@ FIGURES = {
     "filter_grid": lambda language: plots.filter_grid(
         faces(20), np.linspace(0, 1e4, 20), dead=np.arange(20) < 1, language=language
     ),
+    "picture_rows": lambda language: plots.picture_rows(
+        {words(language)[name]: faces() for name in ("untrained", "changed_face")},
+        [["100%"] * 7, ["<= 13"] * 7],
+        headings=EMOTION_NAMES[language],
+    ),
     "layer_output_grid": lambda _: plots.layer_output_grid(heat(20)),
     "bars": lambda language: plots.bars(
         pd.DataFrame({"CNN": [0.7, 0.6], "DNN": [0.4, 0.3]}, index=["A", "B"]),
@@ -367,3 +372,11 @@ def test_a_reliability_diagram_leaves_out_bins_without_answers():
     curve, histogram = figure.axes
     np.testing.assert_allclose(curve.lines[1].get_xydata(), [[0.4, 0.3], [0.6, 0.5], [0.9, 0.9]])
     assert [bar.get_height() for bar in histogram.patches] == [0, 3, 40, 900]
+
+
+def test_rows_of_pictures_have_their_names_headings_and_captions():
+    figure = plots.picture_rows(
+        {"A": faces(2), "B": faces(3)}, [["1", "2"], ["3", "4", "5"]], headings=["x", "y", "z"]
+    )
+    assert len(figure.axes[0].images) == 5
+    assert set(strings(figure)) == {"A", "B", "1", "2", "3", "4", "5", "x", "y", "z"}

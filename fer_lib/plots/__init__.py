@@ -4,7 +4,7 @@ Functions give a `Figure` that pyplot does not know of: a notebook shows it wher
 (after `%matplotlib inline`), nothing shows or saves it by itself, and it is gone when nobody holds it.
 """
 
-from fer_lib.plots.ascent import filter_grid, layer_output_grid
+from fer_lib.plots.ascent import filter_grid, layer_output_grid, picture_rows
 from fer_lib.plots.curves import bars, compare_curves, training_curves
 from fer_lib.plots.heat import (
     mean_saliency,
@@ -30,6 +30,7 @@ __all__ = [
     "filter_grid",
     "layer_output_grid",
     "mean_saliency",
+    "picture_rows",
     "probability_matrix",
     "reliability_diagram",
     "saliency_evidence",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer_lib.plots.pictures import picture_grid, place, write
-from fer_lib.plots.style import LINE, SMALL, Array, short_number
+from fer_lib.plots.pictures import canvas, picture_grid, place, write
+from fer_lib.plots.style import LINE, SMALL, WIDTH, Array, short_number
 from fer_lib.words import words
 
 
@@ -49,6 +49,33 @@ def layer_output_grid(outputs: Array, *, filters: Sequence[int] | None = None, c
     maps = (outputs - outputs.min(axis=(1, 2), keepdims=True)) / np.where(span > 0, span, 1)
     captions = [short_number(value) for value in outputs.mean(axis=(1, 2))]
     return _filter_pictures(maps, captions, filters, columns, heat=True)
+
+
+def picture_rows(
+    rows: Mapping[str, Array], captions: Sequence[Sequence[str]] = (), *, headings: Sequence[str] = ()
+) -> Figure:
+    """Rows of pictures to compare from row to row, the name of each on its left.
+
+    Args:
+        rows: By name (of any number of lines), pictures (n, h, w) or (n, h, w, c) of grey values 0..255.
+        captions: A short text under each picture, by row; or none.
+        headings: A short text above each column; or none.
+    """
+    left, below = 1.0, (SMALL * LINE + 0.04 if captions else 0)
+    above = SMALL * LINE + 0.06 if headings else 0
+    columns = max(map(len, rows.values()))
+    pitch = min((WIDTH - left + 0.04) / columns, 0.95)
+    figure, ax = canvas(above + len(rows) * (pitch + below), left + columns * pitch - 0.04)
+    for column, heading in enumerate(headings):
+        write(ax, heading, left + (column + 0.5) * pitch - 0.02, above - 0.03, va="bottom")
+    for number, (name, pictures) in enumerate(rows.items()):
+        y = above + number * (pitch + below)
+        write(ax, name, left - 0.08, y + (pitch - 0.04) / 2, ha="right", va="center")
+        for column, picture in enumerate(pictures):
+            place(ax, picture, left + column * pitch, y, pitch - 0.04)
+        for column, caption in enumerate(captions[number] if captions else ()):
+            write(ax, caption, left + (column + 0.5) * pitch - 0.02, y + pitch - 0.02, va="top")
+    return figure
 
 
 def _filter_pictures(
