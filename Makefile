@@ -36,7 +36,7 @@ SETTINGS = $(foreach name,$(GIVEN),--set $(name)=$(call quoted,$(name)))
 TITLE = $(foreach i,1 2 3 4 5 6 7 8,$(call title,$(word $(i),$(TITLE_KEYS)),$(word $(i),$(TITLE_VARIABLES))))
 title = $(if $(filter undefined,$(origin $(2))),,--title $(1)=$(call quoted,$(2)))
 
-.PHONY: help setup report sweep test bench lab lint clean
+.PHONY: help setup report verify sweep test bench lab lint clean
 
 help:  ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -59,6 +59,9 @@ sweep: $(READY)  ## Run a notebook over many parameters, write a leaderboard
 	@$(BIN)/fer-lib sweep $(call quoted,SWEEP) --data $(call quoted,DATA) --language $(call quoted,LANGUAGE) \
 	$(call switch,QUICK,--quick) $(call switch,DRY_RUN,--dry-run) $(call option,WORKERS,--workers) \
 	$(call option,TIMEOUT,--timeout) $(call option,MEMORY,--memory) $(SETTINGS)
+
+verify: $(READY)  ## Train and run the last report's notebooks again, compare all numbers (report/tolerances.yaml)
+	@$(BIN)/fer-lib verify
 
 test: $(READY)  ## All tests that need no GPU (those on real faces where ../shared/data has them)
 	@$(BIN)/python -m pytest -q

@@ -183,6 +183,20 @@ def sweep(options: argparse.Namespace) -> None:
         print(run.run_sweep(plan, run.local_engine(options.workers), workers=options.workers))
 
 
+def verify(options: argparse.Namespace) -> None:
+    """Run the notebooks of a report again and compare their numbers with its."""
+    from fer_lib.publish import verify as again
+
+    found = sorted((options.out / "executed").glob("*/q1_cnn.ipynb"), key=lambda path: path.stat().st_mtime)
+    found = [path for path in found if not path.parent.name.endswith("-verify")]
+    if not found:
+        raise InputError(f"{options.out} holds no report; `make report` first.")
+    verdict = again.verify(found[-1].parent)
+    print(again.describe(verdict))
+    if verdict.differences:
+        raise SystemExit(1)
+
+
 def _import_keras() -> None:
     """Import Keras without what TensorFlow's C++ side has to say to standard error while it starts."""
     standard_error = os.dup(2)
@@ -314,6 +328,10 @@ def _parser() -> argparse.ArgumentParser:
         "--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="a parameter"
     )
     many.set_defaults(run_command=sweep)
+
+    again = commands.add_parser("verify", help="run a report's notebooks again, compare all numbers")
+    again.add_argument("--out", type=Path, default=execute.ROOT / "report" / "build")
+    again.set_defaults(run_command=verify)
 
     for command in (training, whole):
         command.add_argument("--data", default="", help="file or folder (default: drawn faces)")

@@ -123,6 +123,22 @@ class Frames:
         }  # fmt: skip
 
 
+def faces_and_heat(faces: Array, heats: Array) -> Array:
+    """Pictures for `Frames`: a row of faces, the same in every frame, then a row of their heat maps.
+
+    Args:
+        faces: Grey faces, uint8 (n, h, w).
+        heats: Heat maps, (f, n, h, w); brightest is what the hottest 1% of the pixels of a map reach.
+
+    Returns:
+        uint8 array of shape (f, 2 n, h, w, 3).
+    """
+    top = np.quantile(heats, 0.99, axis=(2, 3), keepdims=True)
+    heat = _in_colours(heats / np.where(top > 0, top, 1))
+    grey = np.broadcast_to(faces[None, ..., None], heat.shape)
+    return np.concatenate([grey, heat], axis=1)
+
+
 def curves(figure: Figure, box: Bbox) -> list[dict[str, Any]]:
     """What can be read off the named curves of a figure, by axes.
 
@@ -179,11 +195,10 @@ def _series(ax: Axes) -> list[dict[str, Any]]:
 
 def _sheet(pictures: Array, across: int) -> str:
     """Pictures (k, h, w[, 3]) side by side in rows of `across`, as the address of one lossless picture."""
-    import matplotlib as mpl
     from PIL import Image
 
     if pictures.dtype.kind == "f":
-        pictures = mpl.colormaps["magma"](np.clip(pictures, 0, 1), bytes=True)[..., :3]
+        pictures = _in_colours(pictures)
     count, height, width = pictures.shape[:3]
     down = math.ceil(count / across)
     padded = np.zeros((down * across, *pictures.shape[1:]), np.uint8)
@@ -193,6 +208,13 @@ def _sheet(pictures: Array, across: int) -> str:
     image = Image.fromarray(grid.reshape(down * height, across * width, *pictures.shape[3:]))
     image.save(buffer, "WEBP", lossless=True, quality=60, method=4)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _in_colours(heat: Array) -> Array:
+    """Heat in 0..1 as uint8 colours, with one more axis."""
+    import matplotlib as mpl
+
+    return np.asarray(mpl.colormaps["magma"](np.clip(heat, 0, 1), bytes=True))[..., :3]
 
 
 def _colors(share: float) -> tuple[str, str]:

@@ -16,6 +16,7 @@ import tempfile
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pypandoc
 import typst
@@ -30,6 +31,9 @@ from fer_lib.publish.title import WHO
 NAME = "hw3-report"
 """File name of the report, without its suffix."""
 
+_SHORT_SCALE = 0.66
+"""Size of figures in the short form."""
+
 _HEADING = re.compile(r"<h[1-6]\b.*?</h[1-6]>|<ul class=\"headlines\">.*?</ul>", re.DOTALL)
 
 
@@ -40,24 +44,29 @@ def write_page(reports: Sequence[Report], path: Path) -> None:
         reports: The first is the one that is seen first; all but it have a `prefix`.
         path: The file, which appears whole or not at all.
     """
-    page = _with_script_hash(_set(reports, "page.html.j2"))
+    page = _with_script_hash(_set(reports, "page.html.j2", sheets=_sheets(reports)))
     page = _with_fonts(page, "".join(word for report in reports for word in report.labels.values()))
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def write_paper(report: Report, path: Path) -> None:
+def write_paper(report: Report, path: Path, *, short: bool = False) -> None:
     """Set a report as PDF.
+
+    Args:
+        report: The report.
+        path: The file, which appears whole or not at all.
+        short: Set it tightly, with smaller figures and without contents.
 
     Raises:
         InputError: A character cannot be printed.
     """
-    paper = _print(report)
+    paper = _print(report, short=short)
     with replacing(path) as temporary:
         temporary.write_bytes(paper)
 
 
-def _set(reports: Sequence[Report], template: str) -> str:
+def _set(reports: Sequence[Report], template: str, **more: Any) -> str:
     """The reports as HTML by one of the templates."""
     # Two seconds to load, which a report that is up to date need not wait for.
     from nbconvert import HTMLExporter
@@ -67,7 +76,7 @@ def _set(reports: Sequence[Report], template: str) -> str:
     exporter = HTMLExporter(
         extra_template_basedirs=[str(templates.parent)], template_name=templates.name, template_file=template
     )
-    body, _ = exporter.from_notebook_node(new_notebook(), {"reports": reports, "sheets": _sheets(reports)})
+    body, _ = exporter.from_notebook_node(new_notebook(), {"reports": reports, **more})
     return str(body)
 
 
@@ -93,7 +102,7 @@ def _with_fonts(page: str, script: str) -> str:
     return page
 
 
-def _print(report: Report) -> bytes:
+def _print(report: Report, *, short: bool) -> bytes:
     """The report as PDF."""
     with tempfile.TemporaryDirectory(prefix="fer-lib-") as name:
         # The root of all that Typst may read: what is written here and nothing else.
@@ -101,7 +110,8 @@ def _print(report: Report) -> bytes:
         templates = report_folder() / "templates"
         for block in (block for chapter in report.chapters for block in chapter.blocks if block.picture):
             (root / block.file).write_bytes(block.picture)
-        (root / "body.typ").write_text(_as_typst(report, templates / "print.lua"), encoding="utf-8")
+        body = _as_typst(report, templates / "print.lua", _SHORT_SCALE if short else 1)
+        (root / "body.typ").write_text(body, encoding="utf-8")
         main = Path(shutil.copy(templates / "print.typ", root))
         try:
             return bytes(
@@ -112,7 +122,7 @@ def _print(report: Report) -> bytes:
                         fonts.chinese_font(family).parent for family in (fonts.FAMILY, fonts.SERIF_FAMILY)
                     ],
                     ignore_system_fonts=True,
-                    sys_inputs={"report": _front_matter(report)},
+                    sys_inputs={"report": _front_matter(report, short=short)},
                     pdf_standards=["ua-1"],
                 )
             )
@@ -120,11 +130,11 @@ def _print(report: Report) -> bytes:
             raise InputError(_explain(error)) from None
 
 
-def _as_typst(report: Report, filter_file: Path) -> str:
+def _as_typst(report: Report, filter_file: Path, scale: float) -> str:
     """The report's body as Typst markup, in which every text is a string and none is markup."""
     return str(
         pypandoc.convert_text(
-            _set([report], "print.html.j2"),
+            _set([report], "print.html.j2", scale=scale),
             "typst",
             format="html-auto_identifiers",
             extra_args=[
@@ -137,7 +147,7 @@ def _as_typst(report: Report, filter_file: Path) -> str:
     )
 
 
-def _front_matter(report: Report) -> str:
+def _front_matter(report: Report, *, short: bool) -> str:
     """What stands around the body, as JSON: Typst sees strings."""
     who = {key: getattr(report.who, key) for key in WHO}
     return json.dumps(
@@ -148,6 +158,7 @@ def _front_matter(report: Report) -> str:
             "who": [[report.labels[key], text] for key, text in who.items()],
             "author": report.who.name,
             "contents": report.labels["contents"],
+            "short": short,
         }
     )
 

@@ -136,7 +136,9 @@ class Document:
         page, *papers = self.files(out)
         reports = [self._report(language) for language in self.notebooks]
         for language, report, paper in zip(self.notebooks, reports, papers, strict=True):
-            render.write_paper(report if self.form == "full" else self._report(language, keep=_kept()), paper)
+            if self.form == "short":
+                report = self._report(language, keep=_kept())
+            render.write_paper(report, paper, short=self.form == "short")
         render.write_page(reports, page)
 
     def key(self) -> str:

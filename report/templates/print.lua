@@ -6,8 +6,9 @@ end
 
 local function figure(element)
   local image = element.content[1].content[1]
+  -- A figure goes to the nearest top or foot of a page, so that no page ends half empty; texts name it by its number.
   local opening = string.format(
-    "#figure(kind: image, image(%s, alt: %s, width: %s), caption: [",
+    "#figure(kind: image, placement: auto, image(%s, alt: %s, width: %s), caption: [",
     quoted(image.src), quoted(pandoc.utils.stringify(image.caption)), image.attributes.width)
   local blocks = pandoc.Blocks { pandoc.RawBlock("typst", opening) }
   blocks:extend(element.caption.long)
