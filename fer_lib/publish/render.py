@@ -31,9 +31,6 @@ from fer_lib.publish.title import WHO
 NAME = "hw3-report"
 """File name of the report, without its suffix."""
 
-_SHORT_SCALE = 0.66
-"""Size of figures in the short form."""
-
 _HEADING = re.compile(r"<h[1-6]\b.*?</h[1-6]>|<ul class=\"headlines\">.*?</ul>", re.DOTALL)
 
 
@@ -110,7 +107,7 @@ def _print(report: Report, *, short: bool) -> bytes:
         templates = report_folder() / "templates"
         for block in (block for chapter in report.chapters for block in chapter.blocks if block.picture):
             (root / block.file).write_bytes(block.picture)
-        body = _as_typst(report, templates / "print.lua", _SHORT_SCALE if short else 1)
+        body = _as_typst(report, templates / "print.lua", short=short)
         (root / "body.typ").write_text(body, encoding="utf-8")
         main = Path(shutil.copy(templates / "print.typ", root))
         try:
@@ -130,11 +127,11 @@ def _print(report: Report, *, short: bool) -> bytes:
             raise InputError(_explain(error)) from None
 
 
-def _as_typst(report: Report, filter_file: Path, scale: float) -> str:
+def _as_typst(report: Report, filter_file: Path, *, short: bool) -> str:
     """The report's body as Typst markup, in which every text is a string and none is markup."""
     return str(
         pypandoc.convert_text(
-            _set([report], "print.html.j2", scale=scale),
+            _set([report], "print.html.j2", short=short),
             "typst",
             format="html-auto_identifiers",
             extra_args=[

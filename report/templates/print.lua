@@ -6,10 +6,11 @@ end
 
 local function figure(element)
   local image = element.content[1].content[1]
-  -- A figure goes to the nearest top or foot of a page, so that no page ends half empty; texts name it by its number.
+  -- Figures float, so that no page ends half empty; the first of an answer to the foot, below the question.
+  local placement = element.classes:includes("foot") and "bottom" or element.classes:includes("float") and "auto" or "none"
   local opening = string.format(
-    "#figure(kind: image, placement: auto, image(%s, alt: %s, width: %s), caption: [",
-    quoted(image.src), quoted(pandoc.utils.stringify(image.caption)), image.attributes.width)
+    "#figure(kind: image, placement: %s, image(%s, alt: %s, width: %s), caption: [",
+    placement, quoted(image.src), quoted(pandoc.utils.stringify(image.caption)), image.attributes.width)
   local blocks = pandoc.Blocks { pandoc.RawBlock("typst", opening) }
   blocks:extend(element.caption.long)
   blocks:insert(pandoc.RawBlock("typst", "])<" .. element.identifier .. ">"))
@@ -30,10 +31,10 @@ local function headlines(element)
   return element
 end
 
--- The figures of an answer stand before the next question.
+-- An answer starts on a page of its own, after the figures of the one before.
 local function header(element)
-  if element.level ~= 2 then return nil end -- levels are shifted after the filters
-  return { pandoc.RawBlock("typst", "#place.flush()"), element }
+  if not element.classes:includes("page") then return nil end
+  return { pandoc.RawBlock("typst", "#place.flush()\n#pagebreak(weak: true)"), element }
 end
 
 local function word(element)
