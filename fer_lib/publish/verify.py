@@ -58,7 +58,7 @@ class Verdict:
 def verify(executed: Path, *, data_source: str | None = None) -> Verdict:
     """Run the notebooks of a report anew and compare.
 
-    Everything is trained anew, in a folder beside the executed notebooks: stopped, it goes on there; done, it is removed.
+    Everything is trained anew, in a folder beside the executed notebooks; stopped, it goes on there.
 
     Args:
         executed: The folder of the report's executed notebooks.
