@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,6 @@ LIGHT_OFFSET = 64
 ERASED = (1 / 8, 1 / 2)
 """Shortest and longest side of an erased rectangle, as shares of the face's."""
 
-_EDGE = FACE_SIZE // 3
 _CHUNK = 1024
 
 
@@ -71,7 +71,8 @@ def augmented(
         rng: Draws what does; the same generator gives the same faces.
         size: Height and width of the result.
     """
-    moved = _moved(pixels, _affine(len(pixels), how, rng, size), size)
+    edge = _edge(how)
+    moved = _moved(pixels, _affine(len(pixels), how, rng, size, edge), size, edge)
     if how.light:
         _relight(moved, how.light, rng)
     if how.erase:
@@ -79,26 +80,35 @@ def augmented(
     return moved
 
 
-def _affine(n: int, how: Augmentation, rng: np.random.Generator, size: int) -> npt.NDArray[np.floating[Any]]:
+def _edge(how: Augmentation) -> int:
+    """Pixels to repeat on each side, so that no corner comes from outside: a third of the face, or what it takes."""
+    turn = math.radians(how.rotate)
+    reach = FACE_SIZE / 2 * math.exp(how.zoom) * (math.cos(turn) + math.sin(turn)) + how.shift
+    return max(FACE_SIZE // 3, math.ceil(reach - FACE_SIZE / 2) + 1)
+
+
+def _affine(
+    n: int, how: Augmentation, rng: np.random.Generator, size: int, edge: int
+) -> npt.NDArray[np.floating[Any]]:
     """Where each pixel of the result comes from: six numbers a face, (n, 6), as Pillow takes them."""
     flip = np.where(rng.random(n) < 0.5, -1.0, 1.0) if how.mirror else np.ones(n)
     angle = np.deg2rad(rng.uniform(-how.rotate, how.rotate, n))
     scale = np.exp(rng.uniform(-how.zoom, how.zoom, n)) * FACE_SIZE / size
     right, down = rng.uniform(-how.shift, how.shift, (2, n))
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-    centre, middle = _EDGE + FACE_SIZE / 2, size / 2
+    centre, middle = edge + FACE_SIZE / 2, size / 2
     x = centre + right - middle * (cos * flip - sin)
     y = centre + down - middle * (sin * flip + cos)
     return np.stack([cos * flip, -sin, x, sin * flip, cos, y], axis=1)
 
 
 def _moved(
-    pixels: npt.NDArray[np.uint8], affine: npt.NDArray[np.floating[Any]], size: int
+    pixels: npt.NDArray[np.uint8], affine: npt.NDArray[np.floating[Any]], size: int, edge: int
 ) -> npt.NDArray[np.uint8]:
     moved = np.empty((len(pixels), size, size), np.uint8)
     for start in range(0, len(pixels), _CHUNK):
         chunk = pixels[start : start + _CHUNK]
-        padded = np.pad(chunk, ((0, 0), (_EDGE, _EDGE), (_EDGE, _EDGE)), mode="edge")
+        padded = np.pad(chunk, ((0, 0), (edge, edge), (edge, edge)), mode="edge")
         for i, face in enumerate(padded, start):
             image = Image.fromarray(face).transform(
                 (size, size), Image.Transform.AFFINE, affine[i].tolist(), Image.Resampling.BILINEAR

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 import zipfile
 from collections.abc import Callable
@@ -22,7 +21,7 @@ INTERVAL = 30.0
 """Seconds between two checkpoints at the least."""
 
 SHARE = 0.05
-"""Share of the time that writing checkpoints may take at the most."""
+"""Share of the time that checkpoints within an epoch may take at the most."""
 
 
 class Checkpoint(NamedTuple):
@@ -62,8 +61,6 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     try:
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, position=np.array(position), **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as error:
         size = sum(array.nbytes for array in checkpoint.arrays) / 2**20
         raise InputError(
@@ -89,9 +86,3 @@ def read(path: Path) -> Checkpoint | None:
             f"The checkpoint {path} is damaged ({error}); remove the folder {path.parent} to train from the start."
         ) from None
     return Checkpoint(Position(**known["position"]), known["epochs"], arrays)
-
-
-def clear_partial(path: Path) -> None:
-    """Remove what processes that were killed while they wrote left of a checkpoint."""
-    for left in path.parent.glob(f".{path.stem}-*{path.suffix}"):
-        left.unlink(missing_ok=True)

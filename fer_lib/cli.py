@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"fer-lib: {error.strerror or error}{where}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stopped:
-        said = str(stopped) or "stopped; the same command goes on from the last state that was saved"
+        said = str(stopped) or "stopped"
         print(f"\nfer-lib: {said}.", file=sys.stderr)
         return 130
     return 0
@@ -85,6 +85,8 @@ def train(options: argparse.Namespace) -> None:
 
     recipe = Recipe(**_values(Recipe, wanted))
     width = float(wanted.pop("WIDTH"))
+    if not width and options.model != "dnn":
+        raise InputError("WIDTH 0, which asks for as many parameters as the CNN has, is for the DNN alone.")
     spec = ModelSpec(options.model, width=width or 1.0, **_values(ModelSpec, wanted))
     splits = data.load(options.data, drop_leaked=options.drop_leaked)
     if not width:
@@ -93,8 +95,6 @@ def train(options: argparse.Namespace) -> None:
         spec = replace(spec, width=dnn_width(cnn.count_params()))
     run = runs.train_or_reuse(splits, spec, recipe, seed=int(wanted["SEED"]), root=options.runs)
     print(f"{run.path}")
-    if run.record.get("pretrained"):
-        print("Its weights came with the package; remove the folder to train it yourself.")
     for split, accuracy in run.metrics["accuracy"].items():
         print(f"{split:>12}  {accuracy['value']:.4f}  [{accuracy['low']:.4f}, {accuracy['high']:.4f}]")
 
@@ -279,7 +279,7 @@ def _parser() -> argparse.ArgumentParser:
     answers.add_argument("--out", type=Path, required=True, help="the answer file to write")
     answers.add_argument(
         "--run", action="append", default=[],
-        help="a run's id, a .keras file or 'newest'; several are averaged (default: the package's own models)",
+        help="a run's id, a .keras file, 'newest' or 'pretrained'; several are averaged (default: pretrained)",
     )  # fmt: skip
     answers.add_argument(
         "--mirrored", action=argparse.BooleanOptionalAction, default=None,

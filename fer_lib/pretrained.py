@@ -1,7 +1,6 @@
 """Models that come with the package, in `weights/`: one `<run id>.npz` each, with the record of its training.
 
-Kernels are stored in half precision; an accuracy that the record or the model card gives was measured on the stored
-weights.
+Kernels are stored in half precision; the accuracies of the model card were measured on the stored weights.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class Pretrained:
 
 def names() -> list[str]:
     """The ids of all runs whose models come with the package."""
-    return sorted(path.stem for path in FOLDER.glob("*.npz"))
+    return sorted(path.stem for path in FOLDER.glob("[!.]*.npz"))
 
 
 def load(run_id: str) -> Pretrained:

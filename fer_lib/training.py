@@ -67,7 +67,7 @@ class Recipe:
         small_epochs: Epochs, the first ones, that see the faces reduced to `SMALL` pixels: cheaper by half, and for
             networks with global pooling alone.
         precision: "float32", or "mixed_bfloat16": twice as fast where the processor has bfloat16 units, slow elsewhere.
-        start: Id of a run, or of a model that comes with the package, whose weights to start from ("Stochastic
+        start: Whole id of a run, or of a model that comes with the package, whose weights to start from ("Stochastic
             Gradient Descent with Warm Restarts", Loshchilov and Hutter 2017); "" for random ones.
         validation: Share of the training faces held out for validation; 0 learns from all of them.
         train_limit: Use at most this many of the remaining faces, drawn at random; 0 means all.
@@ -111,6 +111,10 @@ class Recipe:
                 raise InputError(
                     f"{name} must be a share of at least 0 and below {limit}, but was {getattr(self, name)}."
                 )
+        if self.small_epochs > self.epochs:
+            raise InputError(
+                f"small_epochs must be at most epochs ({self.epochs}), but was {self.small_epochs}."
+            )
         _ = self.augmentation
 
     @property
@@ -154,10 +158,10 @@ class Position:
 def compile_model(model: keras.Model, recipe: Recipe, faces: int) -> None:
     """Give a model the loss and optimizer of a recipe, for a training set of so many faces."""
     steps = recipe.epochs * -(-faces // recipe.batch_size)
-    settings: dict[str, Any] = {"learning_rate": _learning_rate(recipe, steps)}
-    if recipe.weight_decay:
-        settings["weight_decay"] = recipe.weight_decay
-    optimizer = OPTIMIZERS[recipe.optimizer](**settings)
+    # Keras's AdamW decays by 0.004 unless told otherwise.
+    optimizer = OPTIMIZERS[recipe.optimizer](
+        learning_rate=_learning_rate(recipe, steps), weight_decay=recipe.weight_decay or None
+    )
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
     optimizer.build(model.trainable_variables)
@@ -189,6 +193,9 @@ def train(
         InputError: The recipe has `small_epochs`, and the network takes faces of one size only.
     """
     position = start or Position()
+    if position.faces == len(faces):
+        yield _measured(model, validation, position)
+        position = Position(epochs=position.epochs + 1)
     small = _resized(model, SMALL) if position.epochs < recipe.small_epochs else model
     parts = _parts(faces, recipe, seed, position)
     with ThreadPoolExecutor(1) as pool:

@@ -147,14 +147,6 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         checkpoints.read(path)
 
 
-def test_what_killed_processes_left_is_cleared(tmp_path):
-    path = tmp_path / "checkpoint.npz"
-    checkpoints.write(path, some_checkpoint(1))
-    (tmp_path / ".checkpoint-abc.npz").write_bytes(b"half")
-    checkpoints.clear_partial(path)
-    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.npz"]
-
-
 def test_the_second_process_on_a_run_says_that_it_waits(course, tmp_path, capsys):
     splits, spec = data.load(course), ModelSpec("dnn", width=0.02)
     recipe = Recipe(epochs=1, batch_size=64)

@@ -1,14 +1,16 @@
 import csv
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from fer_lib import prediction, pretrained, runs
+from fer_lib import models, prediction, pretrained, runs
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces, FaceSplits
 from fer_lib.models import ModelSpec
+from fer_lib.runs import trainer
 from fer_lib.training import Recipe
 
 SPEC = ModelSpec("cnn", width=0.05, conv_dropout=0.1, dense_dropout=0.1)
@@ -207,12 +209,25 @@ def test_a_packed_model_answers_as_its_run_and_stands_in_for_training(run, split
     assert taken.record["pretrained"]
     assert taken.history["loss"].tolist() == run.history["loss"].tolist()
     np.testing.assert_allclose(taken.probabilities("public"), run.probabilities("public"), atol=2e-3)
+    again = runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path / "runs", progress=False)
+    assert not again.record.get("pretrained")
+    np.testing.assert_array_equal(again.probabilities("public"), run.probabilities("public"))
     assert runs.members(tmp_path)[0].title == f"{run.id}, trained for 2 epochs on 238 faces of stripes"
 
 
-def test_members_average_to_an_ensemble(run, splits):
-    probabilities = [run.probabilities("public"), 1 - run.probabilities("public")]
-    np.testing.assert_allclose(prediction.ensemble(probabilities), 0.5, atol=1e-6)
+def test_every_model_of_the_package_is_of_the_run_that_its_name_says():
+    for name in pretrained.names():
+        found = pretrained.load(name)
+        recipe, spec = Recipe(**found.record["recipe"]), ModelSpec(**found.record["model"])
+        model = models.build(spec, np.zeros((1, 48, 48), np.uint8), precision=recipe.precision)
+        record = {**found.record, "model": asdict(spec), "recipe": asdict(recipe)}
+        assert trainer.run_id(record, model) == name
+
+
+def test_without_models_in_the_package_their_ensemble_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    with pytest.raises(InputError, match="No models come with this package"):
+        runs.members(tmp_path, ["pretrained"])
 
 
 def test_a_mirrored_answer_is_the_mean_of_face_and_mirror_image(run, splits):

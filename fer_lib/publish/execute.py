@@ -237,11 +237,12 @@ def _key(parameters: Parameters, data_fingerprint: str, code: str) -> str:
 
 
 def code_digest(name: str) -> str:
-    """A hash of a notebook's cells, of what they import from `fer_lib`, and of the locked packages."""
+    """A hash of a notebook's cells, of what they import from `fer_lib`, of its models, and of the locked packages."""
     cells = _read(source_notebook(name))["cells"]
     code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
     digest = hashlib.sha256(json.dumps([c["source"] for c in cells]).encode())
-    for path in [*sorted(imported_files(code)), ROOT / "requirements.txt"]:
+    models = sorted((ROOT / "fer_lib" / "weights").glob("*.npz"))
+    for path in [*sorted(imported_files(code)), *models, ROOT / "requirements.txt"]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -170,7 +170,8 @@ def newest(root: Path, splits: FaceSplits | None = None) -> Run:
 
     Args:
         root: The folder of all runs.
-        splits: Only runs on these faces count; None for any, where runs on photographs go before runs on drawings.
+        splits: Only runs on these faces that held some out count; None for any, where runs on photographs go before
+            runs on drawings.
 
     Raises:
         InputError: There is none.
@@ -179,6 +180,7 @@ def newest(root: Path, splits: FaceSplits | None = None) -> Run:
     if splits is not None:
         fingerprint = splits.fingerprint()
         found = [run for run in found if run.record["data"]["fingerprint"].startswith(fingerprint)]
+        found = [run for run in found if run.record["faces"]["validation"]]
     if not found:
         where = root if splits is None else f"{root} on these faces"
         raise InputError(

@@ -10,8 +10,9 @@ from typing import Any
 import keras
 
 from fer_lib import pretrained
+from fer_lib.errors import InputError
 from fer_lib.prediction import load_model
-from fer_lib.runs.folder import complete_folders, find, newest
+from fer_lib.runs.folder import complete_folders, find, is_complete, newest
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,21 @@ def members(root: Path, names: Sequence[str] = ()) -> list[Member]:
     """
     untrained = list(names) == ["newest"] and not complete_folders(root)
     chosen = (names if not untrained else []) or pretrained.names() or ["newest"]
-    listed = [one for name in chosen for one in (pretrained.names() if name == "pretrained" else [name])]
+    listed = [one for name in chosen for one in (_packaged() if name == "pretrained" else [name])]
     return [_member(root, name) for name in listed]
+
+
+def _packaged() -> list[str]:
+    names = pretrained.names()
+    if not names:
+        raise InputError("No models come with this package; name a run, or train one with `fer-lib train`.")
+    return names
 
 
 def _member(root: Path, name: str) -> Member:
     if Path(name).suffix == ".keras":
         return Member(name, name, load_model(Path(name)), mirrored=False)
-    if name in pretrained.names():
+    if name in pretrained.names() and not is_complete(root / name):
         found = pretrained.load(name)
         return Member(name, _title(name, found.record), found.model, bool(found.record["recipe"]["augment"]))
     run = newest(root) if name == "newest" else find(root, name)

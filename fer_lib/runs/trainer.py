@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,6 +21,7 @@ from typing import Any
 import filelock
 import keras
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
@@ -32,7 +33,7 @@ from fer_lib.faces import Faces, FaceSplits
 from fer_lib.files import replacing
 from fer_lib.models import ModelSpec
 from fer_lib.prediction import predict
-from fer_lib.runs.folder import Run, is_complete, read_predictions, write_json, write_predictions
+from fer_lib.runs.folder import Run, is_complete, read_json, read_predictions, write_json, write_predictions
 from fer_lib.runs.members import members
 from fer_lib.training import Position, Recipe
 
@@ -84,15 +85,18 @@ def train_or_reuse(
         "seed": seed,
     }
     untrained = models.build(spec, train.pixels, seed=seed, precision=recipe.precision)
-    if recipe.start:
-        _start_from(untrained, root, recipe.start)
-    run = Run(root / _run_id(record, untrained))
+    run = Run(root / run_id(record, untrained))
     run.path.mkdir(parents=True, exist_ok=True)
     with _locked(run):
-        if not is_complete(run.path) and ready_made and run.id in pretrained.names():
-            _take_over(run, train, validation)
-        elif not is_complete(run.path):
-            _train(run, untrained, train, validation, recipe, seed=seed, record=record, progress=progress)
+        _clear_partial(run)
+        if not (is_complete(run.path) and (ready_made or not run.record.get("pretrained"))):
+            run = Run(run.path)
+            if ready_made and run.id in pretrained.names():
+                _take_over(run, train, validation)
+            else:
+                if recipe.start:
+                    _start_from(untrained, root, recipe.start)
+                _train(run, untrained, train, validation, recipe, seed=seed, record=record, progress=progress)
         _predict_new_tests(run, splits)
     return Run(run.path)
 
@@ -157,10 +161,12 @@ def _locked(run: Run) -> Iterator[None]:
         lock.release()
 
 
-def _run_id(record: dict[str, Any], model: keras.Model) -> str:
-    # The layers are hashed too, so that a changed network never passes for the trained old one.
+def run_id(record: dict[str, Any], model: keras.Model) -> str:
+    """The id of a run: of all in its record that decides what is learned, and of the network's layers."""
+    # Layers and shapes are hashed too, so that another network seldom passes for the trained old one (else: FORMAT).
     layers = [(type(layer).__name__, str(layer.output.shape)) for layer in model.layers]
-    data = {**record, "data": record["data"]["fingerprint"], "layers": layers}
+    keys = ("format", "model", "recipe", "faces", "seed")
+    data = {**{key: record[key] for key in keys}, "data": record["data"]["fingerprint"], "layers": layers}
     digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
     return f"{record['model']['name']}-{digest[:12]}"
 
@@ -180,11 +186,12 @@ def _train(
     path = run.path / "checkpoint.npz"
     position, epochs = Position(), list[dict[str, Any]]()
     found = checkpoints.read(path)
-    checkpoints.clear_partial(path)
+    record = {**record, "versions": _versions(), "machine": _machine(), "started": _now()}
     if found:
         position, epochs, arrays = found
-        training.restore(model, arrays)
-    record = {**record, "versions": _versions(), "machine": _machine(), "started": _now()}
+        _restore(model, arrays, path)
+        with suppress(InputError):  # a damaged file; what it held is known again but for the time
+            record["started"] = read_json(run.path / "run.json")["started"]
     write_json(run.path / "run.json", {**record, "status": "training"})
     name, clock = record["model"]["name"], checkpoints.Clock()
 
@@ -224,14 +231,36 @@ def _train(
             bar.set_description(f"{name}: epoch {epoch.epoch}/{recipe.epochs}")
             if len(validation):
                 bar.set_postfix_str(f"validation {epoch.val_accuracy:.1%}")
+        if interrupted():
+            raise Interrupted(f"{run.id} stopped after its last epoch; the same command completes it")
 
     trained = models.build(ModelSpec(**record["model"]), train.pixels)
     trained.set_weights(model.get_weights())
     _complete_run(run, trained, train, validation, pd.DataFrame(epochs), record)
-    path.unlink()
+    path.unlink(missing_ok=True)
+
+
+def _restore(model: keras.Model, arrays: list[npt.NDArray[Any]], path: Path) -> None:
+    try:
+        training.restore(model, arrays)
+    except ValueError:
+        raise InputError(
+            f"The checkpoint {path} was written by another version of Keras or of this package; remove the folder "
+            f"{path.parent} to train from the start."
+        ) from None
+
+
+def _clear_partial(run: Run) -> None:
+    """Remove what processes that were killed left: files half written, the checkpoint of a complete run."""
+    for left in run.path.glob(".*-*.*"):
+        left.unlink(missing_ok=True)
+    if is_complete(run.path):
+        (run.path / "checkpoint.npz").unlink(missing_ok=True)
 
 
 def _start_from(model: keras.Model, root: Path, name: str) -> None:
+    if name in ("newest", "pretrained") or name.endswith(".keras"):
+        raise InputError(f"START must be the id of a run, which stays the same, but was {name!r}.")
     [start] = members(root, [name])
     try:
         model.set_weights(start.model.get_weights())
@@ -317,7 +346,11 @@ def _held_interrupts() -> Iterator[Callable[[], bool]]:
         asked.set()
         signal.signal(signal.SIGINT, usual)
 
-    usual = signal.signal(signal.SIGINT, hold)
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is signal.SIG_IGN:
+        yield asked.is_set
+        return
+    signal.signal(signal.SIGINT, hold)
     try:
         yield asked.is_set
     finally:
@@ -337,6 +370,7 @@ def _predict_new_tests(run: Run, splits: FaceSplits) -> None:
     predictions = read_predictions(run.path / "predictions.npz")
     for name, faces in new.items():
         predictions[name] = predict(run.model, faces, mirrored=run.mirrored)
+        metrics["accuracy"].pop(name, None)
         if faces.labels is not None:
             metrics["accuracy"][name] = evaluation.accuracy(predictions[name], faces.labels).as_dict()
         record["tests"][name] = faces.fingerprint()
