@@ -100,6 +100,11 @@ def test_every_profile_that_comes_with_the_project_can_be_used():
     assert {execute.resolve(name)["q1_cnn"]["TRAIN_LIMIT"] for name in execute.profile_names()} >= {0}
 
 
+def test_a_count_that_a_profile_raises_can_be_set_to_what_the_notebook_allows():
+    resolved = execute.resolve("compact", {"SMALL_EPOCHS": "0"})
+    assert resolved["q1_cnn"]["SMALL_EPOCHS"] == 0
+
+
 def test_unknown_profile_names_the_known_ones(project):
     with pytest.raises(InputError, match="no profile 'quik'; the profiles are quick"):
         execute.resolve("quik")

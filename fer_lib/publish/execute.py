@@ -83,7 +83,8 @@ def resolve(profile: str, settings: Mapping[str, str] | None = None) -> dict[str
     if profile not in profile_names():
         raise InputError(f"There is no profile {profile!r}; the profiles are {', '.join(profile_names())}.")
     path = ROOT / "notebooks" / "profiles" / f"{profile}.yaml"
-    resolved = {name: defaults(name) for name in NOTEBOOKS}
+    committed = {name: defaults(name) for name in NOTEBOOKS}
+    resolved = {name: dict(parameters) for name, parameters in committed.items()}
     for name, values in _read_profile(path).items():
         require_known(name, NOTEBOOKS, f"notebook in {path.name}")
         for key, value in values.items():
@@ -96,7 +97,7 @@ def resolve(profile: str, settings: Mapping[str, str] | None = None) -> dict[str
         names = [prefix] if prefix else [name for name in NOTEBOOKS if key in resolved[name]]
         require_known(key, resolved[prefix] if prefix else set().union(*resolved.values()), "parameter")
         for name in names:
-            resolved[name][key] = _parsed(key, text, resolved[name][key])
+            resolved[name][key] = _parsed(key, text, committed[name][key])
     return resolved
 
 
