@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from report_project import Project, first, second
 
 from fer_lib.errors import InputError
 from fer_lib.publish.document import Report
+from fer_lib.publish.prose import read_sections, report_folder
 
 
 @pytest.fixture
@@ -83,3 +85,11 @@ def test_a_short_report_keeps_parts_and_their_variants_and_numbers_them_anew(tol
         "表\N{NO-BREAK SPACE}1",
         "圖\N{NO-BREAK SPACE}1",
     ]
+
+
+def test_the_short_form_keeps_parts_that_there_are():
+    kept = yaml.safe_load((report_folder() / "short.yaml").read_text(encoding="utf-8"))
+    for question, names in kept.items():
+        there = read_sections(report_folder() / "text" / "en" / f"{question}.md")
+        unknown = [n for n in names if not any(key == n or key.startswith(f"{n}.") for key in there)]
+        assert unknown == [], question

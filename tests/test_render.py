@@ -187,6 +187,18 @@ def test_the_paper_is_tagged_a4_with_bookmarks_and_page_numbers(paper: PdfReader
     assert f"1/{len(paper.pages)}" in re.sub(r"\s", "", paper.pages[0].extract_text())
 
 
+def test_every_font_is_embedded(paper: PdfReader) -> None:
+    objects = [paper.get_object(number) for number in range(1, paper.trailer["/Size"])]
+    fonts = [o for o in objects if isinstance(o, dict) and o.get("/Type") == "/FontDescriptor"]
+    assert fonts
+    assert all({"/FontFile", "/FontFile2", "/FontFile3"} & set(font) for font in fonts)
+
+
+def test_the_running_head_names_the_answer(paper: PdfReader) -> None:
+    last = re.sub(r"\s", "", paper.pages[-1].extract_text())
+    assert last.startswith("資料與執行紀錄王小明")
+
+
 def test_a_long_table_goes_on_on_the_next_page_with_its_head(paper: PdfReader) -> None:
     pages = [page.extract_text() for page in paper.pages]
     holding = [text for text in pages if "conv2d_" in text]
