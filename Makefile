@@ -45,7 +45,7 @@ help:  ## This list
 	@echo "  STUDENT_ID DEPARTMENT STUDENT_NAME COLLABORATORS_Q1 ... _Q5   title block (or report/title.yaml)"
 	@echo "  any parameter of the notebooks, such as EPOCHS=3"
 	@echo "Variables of make sweep:"
-	@echo "  SWEEP=notebooks/sweeps/...yaml DATA LANGUAGE QUICK=1 DRY_RUN=1 WORKERS=2 TIMEOUT=seconds MEMORY=GiB"
+	@echo "  SWEEP=notebooks/sweeps/...yaml DATA LANGUAGE QUICK=1 DRY_RUN=1 WORKERS=2 SCHEDULER=tcp://... TIMEOUT=seconds MEMORY=GiB"
 
 setup: $(READY)  ## Set up .venv (the other targets do it by themselves)
 
@@ -57,7 +57,7 @@ report: $(READY)  ## Run what is stale, write report/build/hw3-report.html and .
 
 sweep: $(READY)  ## Run a notebook over many parameters, write a leaderboard
 	@$(BIN)/fer-lib sweep $(call quoted,SWEEP) --data $(call quoted,DATA) --language $(call quoted,LANGUAGE) \
-	$(call switch,QUICK,--quick) $(call switch,DRY_RUN,--dry-run) $(call option,WORKERS,--workers) \
+	$(call switch,QUICK,--quick) $(call switch,DRY_RUN,--dry-run) $(call option,WORKERS,--workers) $(call option,SCHEDULER,--scheduler) \
 	$(call option,TIMEOUT,--timeout) $(call option,MEMORY,--memory) $(SETTINGS)
 
 verify: $(READY)  ## Train and run the last report's notebooks again, compare all numbers (report/tolerances.yaml)

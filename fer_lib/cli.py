@@ -180,7 +180,10 @@ def sweep(options: argparse.Namespace) -> None:
     if options.dry_run:
         print(estimate.describe(plan, options.workers))
     else:
-        print(run.run_sweep(plan, run.local_engine(options.workers), workers=options.workers))
+        engine = run.local_engine(options.workers)
+        if options.scheduler:
+            engine = run.cluster_engine(plan, options.scheduler)
+        print(run.run_sweep(plan, engine, workers=options.workers))
 
 
 def verify(options: argparse.Namespace) -> None:
@@ -318,6 +321,7 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument(
         "--workers", type=_positive, default=_cores(), help="points at once (default: one a core)"
     )
+    many.add_argument("--scheduler", default="", metavar="ADDRESS", help="of a dask cluster to run them on")
     many.add_argument("--timeout", type=float, default=0, metavar="SECONDS", help="that a point may take")
     many.add_argument("--memory", type=float, default=0, metavar="GIB", help="that a point may take")
     many.add_argument("--language", choices=LANGUAGES, default="zh-TW")

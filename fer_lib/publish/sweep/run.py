@@ -180,6 +180,13 @@ def local_engine(workers: int) -> Engine:
     return lambda tasks, hear: local.run(tasks, workers, hear)
 
 
+def cluster_engine(plan: Plan, scheduler: str) -> Engine:
+    """Points on a dask cluster."""
+    from fer_lib.publish.sweep import cluster
+
+    return lambda tasks, hear: cluster.run(tasks, scheduler, hear, source=plan.source, run_root=plan.run_root)
+
+
 def limits(seconds: float, gibibytes: float, workers: int) -> Limits:
     """Limits of a point, with the threads that so many workers can have on this machine."""
     return Limits(seconds, int(gibibytes * 2**30), max(1, (os.cpu_count() or 1) // workers))

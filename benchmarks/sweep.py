@@ -1,0 +1,150 @@
+"""What a sweep costs beside the training: CPU seconds of all processes, side by side in one run.
+
+    .venv/bin/python benchmarks/sweep.py [--points 54] [--workers 1 2] [--papermill 4]
+
+The same points of notebooks/sweeps/cnn.yaml in its quick form, on drawn faces, are trained
+- bare: one process that has imported everything calls `train_or_reuse` for each,
+- by `fer-lib sweep`, with each of some numbers of workers,
+- by plain `papermill` in a shell loop (some of them: it is slow).
+One thread each, so that they do the same work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import yaml
+
+from fer_lib.publish.execute import ROOT, Parameters, source_notebook
+from fer_lib.publish.sweep import spec
+
+SWEEP = ROOT / "notebooks" / "sweeps" / "cnn.yaml"
+ONE_THREAD = dict.fromkeys(
+    ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
+)
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--points", type=int, default=8)
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--papermill", type=int, default=2)
+    parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.bare:
+        train_bare(options.bare, yaml.safe_load(sys.stdin))
+        return
+    points = chosen(options.points)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bare = measure_bare(points, folder / "bare")
+        print(f"{len(points)} points, bare training: {bare / len(points):.2f} CPU s a point", flush=True)
+        for workers in options.workers:
+            cpu, wall = measure_sweep(points, folder / f"sweep-{workers}", workers)
+            show(f"fer-lib sweep, {workers} at once", cpu, wall, len(points), bare / len(points))
+        if some := points[: options.papermill]:
+            cpu, wall = measure_papermill(some, folder / "papermill")
+            show("papermill in a shell loop", cpu, wall, len(some), bare / len(points))
+
+
+def show(what: str, cpu: float, wall: float, points: int, bare: float) -> None:
+    """A line of the table."""
+    each = cpu / points
+    print(
+        f"{what}: {each:.2f} CPU s a point, {each - bare:.2f} ({each / bare - 1:.0%}) over bare training; "
+        f"{points / wall * 3600:.0f} points an hour",
+        flush=True,
+    )
+
+
+def chosen(count: int) -> list[Parameters]:
+    """So many points, spread over the sweep."""
+    points = spec.read(SWEEP, quick=True, settings={}).points
+    return [{**points[i * len(points) // count], "LANGUAGE": "en"} for i in range(count)]
+
+
+def measure_bare(points: Sequence[Parameters], root: Path) -> float:
+    """CPU seconds of training alone, start of Python and imports not counted."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--bare", root],
+        input=yaml.safe_dump(list(points)),
+        env={**os.environ, **ONE_THREAD},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
+
+
+def train_bare(root: Path, points: Sequence[Parameters]) -> None:
+    """Train points one after another; prints the CPU seconds."""
+    from fer_lib import data, runs
+    from fer_lib.models import ModelSpec
+    from fer_lib.training import Recipe
+
+    def values(kind: type, point: Parameters) -> dict[str, object]:
+        names = [field.name for field in fields(kind) if field.name.upper() in point]
+        return {name: point[name.upper()] for name in names}
+
+    splits = data.load("", cache=ROOT / "data")
+    start = time.process_time()
+    for point in points:
+        model = ModelSpec(str(point["MODEL"]), **values(ModelSpec, point))
+        recipe = Recipe(**values(Recipe, point))
+        runs.train_or_reuse(splits, model, recipe, seed=int(point["SEED"]), root=root, progress=False)
+    print(time.process_time() - start)
+
+
+def measure_sweep(points: Sequence[Parameters], folder: Path, workers: int) -> tuple[float, float]:
+    """CPU and wall seconds of `fer-lib sweep`, with all processes that it starts."""
+    file = folder.with_suffix(".yaml")
+    own = [{name: value for name, value in point.items() if name not in spec.OWN} for point in points]
+    file.write_text(yaml.safe_dump({"notebook": "q1_cnn", "list": own}))
+    command = [sys.executable, "-m", "fer_lib.cli", "sweep", file, "--out", folder, "--workers", workers]
+    return _measure(shlex.join(map(str, [*command, "--language", "en"])))
+
+
+def measure_papermill(points: Sequence[Parameters], folder: Path) -> tuple[float, float]:
+    """CPU and wall seconds of a shell loop over papermill."""
+    folder.mkdir()
+    lines = []
+    for number, point in enumerate(points):
+        given = [
+            f"-p {name} {shlex.quote(str(value))}" for name, value in {**point, "RUN_ROOT": folder}.items()
+        ]
+        out = folder / f"{number}.ipynb"
+        lines.append(
+            f"{sys.executable} -m papermill --no-progress-bar {source_notebook('q1_cnn')} {out} "
+            f"--cwd {ROOT / 'notebooks'} " + " ".join(part for part in given if not part.endswith(" ''"))
+        )
+    return _measure("set -e\n" + "\n".join(lines))
+
+
+def _measure(script: str) -> tuple[float, float]:
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(
+        ["sh", "-c", script],
+        env={**os.environ, **ONE_THREAD},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return cpu, time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""A sweep on a real dask scheduler with real workers, which die."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import sweep_project
+from conftest import striped_faces, write_course_files
+
+from fer_lib.errors import InputError
+from fer_lib.publish import execute
+from fer_lib.publish.sweep import cluster, leaderboard, run
+
+pytest.importorskip("distributed")
+
+
+class Cluster:
+    """`dask scheduler` and some `dask worker` processes."""
+
+    def __init__(self, folder: Path, project: Path) -> None:
+        self.file, self.folder = folder / "scheduler.json", folder
+        paths = os.pathsep.join(path for path in sys.path if path)
+        self.environment = {**os.environ, "PYTHONPATH": paths, "SWEEP_PROJECT": str(project)}
+        self.processes = [self._start("scheduler", "--port", "0", "--no-dashboard")]
+
+    def add_worker(self) -> psutil.Process:
+        options = (
+            "--nthreads",
+            "1",
+            "--no-nanny",
+            "--no-dashboard",
+            "--local-directory",
+            self.folder / "local",
+        )
+        process = self._start("worker", *options, "--preload", sweep_project.__file__)
+        self.processes.append(process)
+        return psutil.Process(process.pid)
+
+    def _start(self, *command: object) -> subprocess.Popen[bytes]:
+        arguments = [sys.executable, "-m", "dask", *map(str, command), "--scheduler-file", str(self.file)]
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(arguments, env=self.environment, **silent)
+
+    @property
+    def address(self) -> str:
+        from distributed import Client
+
+        with Client(scheduler_file=str(self.file), timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(len(self.processes) - 1, timeout=60)
+            return str(client.scheduler.address)
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    sweep_project.make(tmp_path)
+    write_course_files(tmp_path, striped_faces(28), striped_faces(7))
+    monkeypatch.setattr(execute, "ROOT", tmp_path)
+    monkeypatch.setattr(execute, "NOTEBOOKS", ("q1_cnn",))
+    return tmp_path
+
+
+@pytest.fixture
+def dask(project, tmp_path_factory):
+    started = Cluster(tmp_path_factory.mktemp("dask"), project)
+    deadline = time.monotonic() + 60
+    while not started.file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    yield started
+    started.stop()
+
+
+def test_killed_worker_loses_no_point_and_repeats_none(project, dask):
+    workers = [dask.add_worker(), dask.add_worker()]
+    text = "notebook: q1_cnn\nparameters: {WAIT: 0.4}\ngrid: {SEED: [1, 2, 3, 4], RATE: [0.25, 0.5]}"
+    plan = sweep_project.plan(project, text)
+    engine, heard = run.cluster_engine(plan, dask.address), []
+
+    def killing(tasks, hear):
+        ended = engine(tasks, lambda *said: (heard.append(said), hear(*said)))
+        yield next(ended)
+        workers[0].kill()
+        yield from ended
+
+    found = leaderboard.read(run.run_sweep(plan, killing, workers=2).parent)
+    assert found["point"].tolist() == [2, 4, 6, 8, 1, 3, 5, 7]
+    trained = (project / "runs" / "trained.txt").read_text().split()
+    assert sorted(trained) == sorted(
+        {f"cnn-{seed}-2-{rate}" for seed in (1, 2, 3, 4) for rate in (0.25, 0.5)}
+    )
+    assert {worker for worker, _, _ in heard} == {0, 1}
+    assert "epoch 1/2, validation 40.0%" in {text for _, _, text in heard}
+    # No kernel is left to hold memory.
+    assert workers[1].children(recursive=True) == []
+
+
+def test_worker_that_does_not_see_our_folders_gets_the_data_and_sends_the_runs(project, dask):
+    dask.add_worker()
+    plan = sweep_project.plan(project, "notebook: q1_cnn\ngrid: {RATE: [0.25, 2.0]}")
+    address = dask.address
+
+    def engine(tasks, hear):
+        options = {"source": plan.source, "run_root": plan.run_root, "shared": False}
+        return cluster.run(tasks, address, hear, **options)
+
+    with pytest.raises(execute.CellError, match="1 of 2 points failed"):
+        run.run_sweep(plan, engine)
+    [found] = leaderboard.read(plan.folder).itertuples()
+    assert found.RATE == 0.25
+    assert (plan.run_root / found.run / "run.json").is_file()
+    assert "diverged" in (plan.folder / "points" / "2" / "q1_cnn.failed.ipynb").read_text()
+    # It was trained elsewhere.
+    assert not (plan.run_root / "trained.txt").exists()
+    assert (dask.folder / "local").is_dir()
+
+
+def test_scheduler_that_does_not_answer_is_a_sentence(project, monkeypatch):
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
+    plan = sweep_project.plan(project, "notebook: q1_cnn\ngrid: {RATE: [0.25]}")
+    with pytest.raises(InputError, match=r"No dask scheduler answers at 'tcp://127\.0\.0\.1:9'"):
+        run.run_sweep(plan, run.cluster_engine(plan, "tcp://127.0.0.1:9"))
