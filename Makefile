@@ -43,7 +43,7 @@ help:  ## This list
 	@echo "Variables of make report:"
 	@sed -n 's/^## /  /p' Makefile
 	@echo "  STUDENT_ID DEPARTMENT STUDENT_NAME COLLABORATORS_Q1 ... _Q5   title block (or report/title.yaml)"
-	@echo "  any parameter of the notebooks, such as EPOCHS=3"
+	@echo "  SWEEP=sweeps/...   a finished sweep to show, and any parameter of the notebooks, such as EPOCHS=3"
 	@echo "Variables of make sweep:"
 	@echo "  SWEEP=notebooks/sweeps/...yaml DATA LANGUAGE QUICK=1 DRY_RUN=1 WORKERS=2 SCHEDULER=tcp://... TIMEOUT=seconds MEMORY=GiB"
 
@@ -53,7 +53,7 @@ $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) fer_lib/bootstrap.py
 
 report: $(READY)  ## Run what is stale, write report/build/hw3-report.html and .pdf
-	@$(BIN)/fer-lib report --data $(call quoted,DATA) --profile $(call quoted,PROFILE) --language $(call quoted,LANGUAGE) --form $(call quoted,FORM) --answers $(call quoted,ANSWERS) $(SETTINGS) $(TITLE)
+	@$(BIN)/fer-lib report --data $(call quoted,DATA) --profile $(call quoted,PROFILE) --language $(call quoted,LANGUAGE) --form $(call quoted,FORM) --answers $(call quoted,ANSWERS) $(if $(value SWEEP),--set SWEEP=$(call quoted,SWEEP)) $(SETTINGS) $(TITLE)
 
 sweep: $(READY)  ## Run a notebook over many parameters, write a leaderboard
 	@$(BIN)/fer-lib sweep $(call quoted,SWEEP) --data $(call quoted,DATA) --language $(call quoted,LANGUAGE) \

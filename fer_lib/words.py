@@ -113,6 +113,14 @@ _WORDS: dict[str, tuple[str, str]] = {
     "filter": ("Filter", "Filter"),
     "activation": ("Activation", "活化值"),
     "dead": ("inactive", "未活化"),
+    "rank": ("Rank", "名次"),
+    "point": ("Point", "編號"),
+    "run": ("Run", "模型代號"),
+    "error": ("Error", "錯誤"),
+    "models": ("Models", "模型"),
+    "front": ("No cheaper model is as good", "沒有更省又一樣準的模型"),
+    "cpu_seconds": ("CPU seconds of training", "訓練的 CPU 秒數"),
+    "validation_accuracy": ("Validation accuracy", "驗證準確率"),
     "step": ("Step", "步數"),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -24,6 +23,22 @@ def _style():
     with mpl.rc_context():
         plots.use_style("en")
         yield
+
+
+def board():
+    """A leaderboard of three models."""
+    accuracies = pd.Series([0.62, 0.55, 0.41])
+    return pd.DataFrame(
+        {
+            "rank": [1, 2, 3],
+            "WIDTH": [0.25, 0.125, 0.0625],
+            "OPTIMIZER": ["Adam", "SGD", "Adam"],
+            "accuracy": accuracies,
+            "low": accuracies - 0.03,
+            "high": accuracies + 0.03,
+            "cpu_seconds": [90.0, 40.0, 12.0],
+        }
+    )
 
 
 def history(epochs=5):
@@ -95,9 +110,14 @@ FIGURES = {
         headings=EMOTION_NAMES[language],
     ),
     "layer_output_grid": lambda _: plots.layer_output_grid(heat(20)),
-    "bars": lambda language: plots.bars(
-        pd.DataFrame({"CNN": [0.7, 0.6], "DNN": [0.4, 0.3]}, index=["A", "B"]),
-        label=words(language)["accuracy"],
+    "cost_and_accuracy": lambda language: plots.cost_and_accuracy(
+        board(), [True, False, True], language=language
+    ),
+    "parallel_coordinates": lambda language: plots.parallel_coordinates(
+        board(), ["WIDTH", "OPTIMIZER"], language=language
+    ),
+    "parameter_effects": lambda language: plots.parameter_effects(
+        board(), ["WIDTH", "OPTIMIZER"], language=language
     ),
 }
 
@@ -253,14 +273,13 @@ def test_confusion_cells_contrast_with_their_text_by_at_least_4_5():
 
 def test_figures_can_be_drawn_on_axes_of_the_caller():
     figure = Figure()
-    left, middle, right = figure.subplots(1, 3)
+    left, right = figure.subplots(1, 2)
     for drawn in (
         plots.confusion_matrix(MATRIX, ax=left),
-        plots.compare_curves({"CNN": history()}, ax=middle),
-        plots.bars(pd.DataFrame({"CNN": [0.5]}), ax=right),
+        plots.compare_curves({"CNN": history()}, ax=right),
     ):
         assert drawn is figure
-    assert len(figure.axes) == 3
+    assert len(figure.axes) == 2
 
 
 @pytest.mark.parametrize("channels", [(), (1,), (3,)])
@@ -339,16 +358,6 @@ def test_layer_outputs_run_from_their_minimum_to_their_maximum_and_show_their_me
     np.testing.assert_allclose(spread.ravel(), np.linspace(0, 1, 9))
     np.testing.assert_array_equal(flat, 0)
     assert strings(figure) == ["0", "4.00", "1", "0"]
-
-
-def test_bars_carry_their_numbers_and_intervals_and_leave_out_what_is_missing():
-    values = pd.DataFrame({"CNN": [0.7, 0.6], "DNN": [0.4, math.nan]}, index=["Public", "Private"])
-    ax = plots.bars(values, low=values - 0.1, high=values + 0.1).axes[0]
-    assert [text.get_text() for text in ax.texts] == ["70.0%", "60.0%", "40.0%"]
-    segments = [segment for lines in ax.collections for segment in lines.get_segments()]
-    assert segments[0][:, 0].tolist() == pytest.approx([0.6, 0.8])
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["Public", "Private"]
-    assert ax.get_xlim()[0] == 0
 
 
 def test_maps_by_seven_methods_stand_beside_their_face_under_their_names():

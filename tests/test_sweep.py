@@ -58,6 +58,16 @@ def test_leaderboard_has_every_point_the_most_accurate_and_then_the_smallest_fir
     assert all((path.parent / notebook).is_file() for notebook in found["notebook"])
 
 
+def test_page_shows_every_point_and_figures_once_all_have_ended(project):
+    folder = sweep(sweep_project.plan(project, GRID)).parent
+    text = (folder / "leaderboard.html").read_text()
+    assert text.count("<tr") == 5 and text.count("<svg") == 3
+    assert "http-equiv" not in text and "http://" not in text.replace("http://www.w3.org", "").replace(
+        "http://purl.org", ""
+    ).replace("http://creativecommons.org", "")
+    assert all(f'href="points/{number}/q1_cnn.ipynb"' in text for number in (1, 2, 3, 4))
+
+
 def test_only_what_is_missing_is_run(project):
     sweep(sweep_project.plan(project, "notebook: q1_cnn\ngrid: {RATE: [0.25, 0.5]}"))
     assert len(trained(project)) == 2

@@ -25,7 +25,7 @@ class Cluster:
         self.file, self.folder = folder / "scheduler.json", folder
         paths = os.pathsep.join(path for path in sys.path if path)
         self.environment = {**os.environ, "PYTHONPATH": paths, "SWEEP_PROJECT": str(project)}
-        self.processes = [self._start("scheduler", "--port", "0", "--no-dashboard")]
+        self.processes = [self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")]
 
     def add_worker(self) -> psutil.Process:
         options = (
@@ -42,15 +42,15 @@ class Cluster:
 
     def _start(self, *command: object) -> subprocess.Popen[bytes]:
         arguments = [sys.executable, "-m", "dask", *map(str, command), "--scheduler-file", str(self.file)]
-        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(arguments, env=self.environment, **silent)
+        with (self.folder / "log.txt").open("a") as log:
+            return subprocess.Popen(arguments, env=self.environment, stdout=log, stderr=log)
 
     @property
     def address(self) -> str:
         from distributed import Client
 
         with Client(scheduler_file=str(self.file), timeout=60, set_as_default=False) as client:
-            client.wait_for_workers(len(self.processes) - 1, timeout=60)
+            client.wait_for_workers(len(self.processes) - 1, timeout=120)
             return str(client.scheduler.address)
 
     def stop(self) -> None:
@@ -71,7 +71,7 @@ def project(tmp_path, monkeypatch):
 @pytest.fixture
 def dask(project, tmp_path_factory):
     started = Cluster(tmp_path_factory.mktemp("dask"), project)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not started.file.exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fer_lib.errors import InputError
+from fer_lib.publish import execute
 from fer_lib.publish.sweep import spec
 
 
@@ -32,9 +33,10 @@ def test_grid_has_all_combinations_over_the_fixed_parameters(tmp_path):
 
 def test_list_has_its_points_and_what_one_leaves_open_is_the_fixed_value(tmp_path):
     sweep = read(tmp_path, "notebook: q1_cnn\nprofile: compact\nlist:\n- {EPOCHS: 3}\n- {WIDTH: 0.5}")
+    fixed = execute.resolve("compact")["q1_cnn"]
     assert [(p["EPOCHS"], p["WIDTH"], p["MODEL"]) for p in sweep.points] == [
-        (3, 1.0, "compact"),
-        (30, 0.5, "compact"),
+        (3, fixed["WIDTH"], "compact"),
+        (fixed["EPOCHS"], 0.5, "compact"),
     ]
 
 

@@ -5,7 +5,7 @@ Functions give a `Figure` that pyplot does not know of: a notebook shows it wher
 """
 
 from fer_lib.plots.ascent import filter_grid, layer_output_grid, picture_rows
-from fer_lib.plots.curves import bars, compare_curves, training_curves
+from fer_lib.plots.curves import compare_curves, training_curves
 from fer_lib.plots.heat import (
     mean_saliency,
     saliency_evidence,
@@ -17,19 +17,22 @@ from fer_lib.plots.matrices import confusion_matrix, probability_matrix
 from fer_lib.plots.pictures import face_grid
 from fer_lib.plots.reliability import reliability_diagram
 from fer_lib.plots.style import PALETTE, SMALL, TEXT, WIDTH, use_style
+from fer_lib.plots.sweeps import cost_and_accuracy, parallel_coordinates, parameter_effects
 
 __all__ = [
     "PALETTE",
     "SMALL",
     "TEXT",
     "WIDTH",
-    "bars",
     "compare_curves",
     "confusion_matrix",
+    "cost_and_accuracy",
     "face_grid",
     "filter_grid",
     "layer_output_grid",
     "mean_saliency",
+    "parallel_coordinates",
+    "parameter_effects",
     "picture_rows",
     "probability_matrix",
     "reliability_diagram",

@@ -1,17 +1,16 @@
-"""Lines over epochs and bars that compare."""
+"""Lines over epochs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fer_lib.plots.style import PALETTE, SMALL, WIDTH, colors, figure_of, new_axes
+from fer_lib.plots.style import PALETTE, WIDTH, colors, figure_of, new_axes
 from fer_lib.words import words
 
 
@@ -60,58 +59,6 @@ def compare_curves(
         _curve(ax, history, f"val_{metric}", color=color, label=f"{name} · {word['validation']}")
     _label_epochs(ax, metric, word)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
-    return figure_of(ax)
-
-
-def bars(
-    values: pd.DataFrame,
-    *,
-    low: pd.DataFrame | None = None,
-    high: pd.DataFrame | None = None,
-    label: str = "",
-    form: str = "{:.1%}",
-    ax: Axes | None = None,
-) -> Figure:
-    """Horizontal bars that compare models: one group for each row, one colour for each column.
-
-    Args:
-        values: Numbers from 0 up; the names of rows and columns are shown. NaN leaves a bar out.
-        low: Lower ends of intervals, same rows and columns, or None.
-        high: Upper ends of intervals.
-        label: What the numbers are.
-        form: Format of the number at each bar.
-        ax: Where to draw; a new figure if None.
-    """
-    rows, columns = values.shape
-    ax = ax or new_axes(0.75 + rows * (0.12 + 0.22 * columns))
-    height = 0.84 / columns
-    for number, (name, color) in enumerate(zip(values.columns, colors(columns), strict=True)):
-        places = np.arange(rows) + (number - (columns - 1) / 2) * height
-        widths = values[name].to_numpy(float)
-        ends = widths if high is None else high[name].to_numpy(float)
-        ax.barh(places, widths, 0.9 * height, color=color, label=str(name))
-        if low is not None:
-            ax.hlines(places, low[name], ends, color="black", linewidth=1)
-        for place, width, end in zip(places, widths, ends, strict=True):
-            if np.isfinite(width):
-                ax.annotate(
-                    form.format(width),
-                    (end, place),
-                    (3, 0),
-                    textcoords="offset points",
-                    va="center",
-                    size=SMALL,
-                )
-    # The number at each bar says more than ticks would.
-    ax.set(xlabel=label, xticks=[], yticks=np.arange(rows), yticklabels=[str(name) for name in values.index])
-    ax.margins(x=0.12)
-    ax.set_xlim(left=0)
-    ax.invert_yaxis()
-    ax.grid(visible=False)
-    ax.spines["bottom"].set_visible(False)
-    ax.tick_params(axis="y", length=0)
-    if columns > 1:
-        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns)
     return figure_of(ax)
 
 

@@ -23,6 +23,7 @@ from fer_lib.publish.execute import NOTEBOOKS, ROOT, Scalar
 from fer_lib.publish.own import file_for
 from fer_lib.publish.prose import read_sections
 from fer_lib.publish.render import NAME
+from fer_lib.publish.sweep import leaderboard
 from fer_lib.publish.title import Title, read_title
 
 OWN = {
@@ -79,6 +80,8 @@ def make_report(
         if name.rpartition(".")[2] in OWN:
             raise InputError(f"{name} is no parameter of a report: {OWN[name.rpartition('.')[2]]}.")
     parameters = execute.resolve(profile, settings)
+    if parameters[NOTEBOOKS[0]].get("SWEEP"):
+        parameters[NOTEBOOKS[0]]["SWEEP"] = os.path.relpath(settings["SWEEP"], ROOT / "notebooks")
     named = read_title(ROOT / "report" / "title.yaml", dict(title or {}))
     languages = LANGUAGES[::-1] if language == BOTH else (language,)
     if answers is not None:
@@ -187,7 +190,8 @@ def _commands(source: str, profile: str, language: str, form: str, settings: Map
 def _changes(settings: Mapping[str, str], parameters: execute.Parameters) -> list[str]:
     """The settings that concern one notebook, for a reader."""
     prefix = f"{NOTEBOOKS[0]}."
-    return [f"{name}={text}" for name, text in settings.items() if name.removeprefix(prefix) in parameters]
+    own = parameters.keys() - {"SWEEP"}
+    return [f"{name}={text}" for name, text in settings.items() if name.removeprefix(prefix) in own]
 
 
 def _execute_all(
@@ -198,12 +202,21 @@ def _execute_all(
     for number, name in enumerate(NOTEBOOKS, start=1):
         _say(f"[{number}/{len(NOTEBOOKS)}] {name} ")
         own: dict[str, Scalar] = {key: value for key, value in shared.items() if key in parameters[name]}
-        path, ran = execute.execute(name, {**parameters[name], **own}, folder, data_fingerprint=fingerprint)
+        inputs = fingerprint + _sweep_digest(str(parameters[name].get("SWEEP", "")))
+        path, ran = execute.execute(name, {**parameters[name], **own}, folder, data_fingerprint=inputs)
         _say("done\n" if ran else "is up to date\n")
         if name == NOTEBOOKS[0]:
             shared["RUN"] = execute.facts(path)["run"]["id"]
         notebooks.append(path)
     return notebooks
+
+
+def _sweep_digest(folder: str) -> str:
+    """A hash of the leaderboard that a notebook shows; nothing for none."""
+    if not folder:
+        return ""
+    path = leaderboard.path_in(ROOT / "notebooks" / folder)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _say(text: str) -> None:

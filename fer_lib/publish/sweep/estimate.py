@@ -19,8 +19,9 @@ START_SECONDS = 9.0
 POINT_SECONDS = 5.0
 """CPU seconds of a point beside its epochs: building and compiling the model, predicting, the notebook's figures."""
 
-FACE_SECONDS, FACE_WIDTH = 1.1e-3, 0.125
-"""CPU seconds that the CNN of a width needs to learn from one face, where no run says better."""
+FACE_SECONDS, FACE_WIDTH = {"cnn": 1.1e-3, "dnn": 2.8e-4}, 0.125
+"""CPU seconds that profile quick's models, and the width of its CNN, need to learn from one face: where no run says
+better."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,10 @@ def describe(plan: Plan, workers: int) -> str:
 
 def _point_seconds(point: Parameters, faces: int, known: Iterable[_Cost]) -> float:
     """CPU seconds: each face of each epoch costs what it costs in the known run that is most alike."""
-    model, width = str(point.get("MODEL", "dnn")), float(point["WIDTH"]) or 1.0
-    alike = [cost for cost in known if cost.model == model] or [_Cost(model, FACE_WIDTH, FACE_SECONDS)]
+    model, width = str(point.get("MODEL", "dnn")), float(point["WIDTH"]) or FACE_WIDTH
+    alike = [cost for cost in known if cost.model == model] or [
+        _Cost(model, FACE_WIDTH, FACE_SECONDS.get(model, FACE_SECONDS["cnn"]))
+    ]
     nearest = min(alike, key=lambda cost: abs(math.log(cost.width / width)))
     used = faces * (1 - float(point["VALIDATION"]))
     used = min(used, float(point["TRAIN_LIMIT"]) or used)

@@ -28,6 +28,7 @@ CPU seconds for 1,000 predictions."""
 
 _LAST = ("run", "notebook", "error")
 _FILE = "leaderboard.csv"
+_SHOWN = 10
 
 
 def row(point: int, varied: Mapping[str, Any], facts: Mapping[str, Any], notebook: str) -> dict[str, Any]:
@@ -69,15 +70,27 @@ def write(frame: pd.DataFrame, folder: Path) -> Path:
     return folder / _FILE
 
 
+def path_in(folder: Path) -> Path:
+    """The leaderboard's file in the folder of a sweep.
+
+    Raises:
+        InputError: There is none.
+    """
+    path = folder / _FILE
+    if not path.is_file():
+        raise InputError(
+            f"There is no leaderboard {path.resolve()}; make it with `make sweep`, name its folder."
+        )
+    return path
+
+
 def read(folder: Path) -> pd.DataFrame:
     """The leaderboard in the folder of a sweep, without the points that failed.
 
     Raises:
         InputError: There is none, it is none of ours, or every point failed.
     """
-    path = folder / _FILE
-    if not path.is_file():
-        raise InputError(f"There is no {path}; make it with `make sweep SWEEP=...`.")
+    path = path_in(folder)
     frame = pd.read_csv(path)
     if missing := {"rank", "point", *MEASURED, *_LAST} - set(frame.columns):
         raise InputError(f"{path} has no column {sorted(missing)[0]}; a leaderboard of `make sweep` has.")
@@ -85,6 +98,42 @@ def read(folder: Path) -> pd.DataFrame:
     if frame.empty:
         raise InputError(f"In {path} every point failed; the column `error` says why.")
     return frame.astype({"rank": int, "parameters": int})
+
+
+def best(frame: pd.DataFrame) -> pd.DataFrame:
+    """The first rows, with what a report says of them."""
+    columns = ["rank", *varied(frame), "accuracy", "low", "high", "cpu_seconds", "parameters"]
+    return frame[columns].head(_SHOWN)
+
+
+def facts(frame: pd.DataFrame) -> dict[str, Any]:
+    """What prose says of a leaderboard.
+
+    Returns:
+        `models`; `shown`, rows in `best`; `best` and `worst`, rows as mappings; `settings`, the best one's varied
+        parameters; `alike`, how many others lie within its interval; `names`, what was varied; `spread`, percentage
+        points from worst to best.
+    """
+    first, last = frame.iloc[0], frame.iloc[-1]
+    numbers = ["accuracy", "low", "high", "cpu_seconds", "parameters"]
+    return {
+        "models": len(frame),
+        "shown": min(len(frame), _SHOWN),
+        "best": first[numbers].to_dict(),
+        "worst": last[numbers].to_dict(),
+        "settings": ", ".join(f"{name}={first[name]}" for name in varied(frame)),
+        "names": ", ".join(varied(frame)),
+        "alike": int((frame["accuracy"].iloc[1:] >= first["low"]).sum()),
+        "front": sum(pareto_front(frame)),
+        "spread": 100 * float(first["accuracy"] - last["accuracy"]),
+    }
+
+
+def pareto_front(frame: pd.DataFrame) -> list[bool]:
+    """Which rows no row of at most the same CPU seconds equals in accuracy."""
+    by_cost = frame.sort_values(["cpu_seconds", "accuracy"], ascending=[True, False])["accuracy"]
+    best_before = by_cost.cummax().shift(fill_value=-1.0)
+    return (by_cost > best_before).reindex(frame.index).to_list()
 
 
 def varied(frame: pd.DataFrame) -> list[str]:

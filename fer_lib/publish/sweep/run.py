@@ -16,7 +16,7 @@ from fer_lib import data
 from fer_lib.errors import InputError
 from fer_lib.publish import execute
 from fer_lib.publish.execute import CellError, Parameters
-from fer_lib.publish.sweep import leaderboard, local, spec
+from fer_lib.publish.sweep import leaderboard, local, page, spec
 from fer_lib.publish.sweep.points import Limits, Outcome, Task
 from fer_lib.publish.sweep.spec import Sweep
 from fer_lib.publish.sweep.watch import Watch
@@ -110,12 +110,12 @@ def run_sweep(plan: Plan, engine: Engine, *, workers: int = 1) -> Path:
         tasks = plan.tasks(_cnn(plan, engine))
         missing = [task for task in tasks if not task.is_done]
         rows = {task.number: _row(plan, task) for task in tasks if task not in missing}
-        path = leaderboard.write(leaderboard.table(list(rows.values()), plan.sweep.varied), plan.folder)
+        path = _publish(plan, rows, done=not missing)
         by_number = {task.number: task for task in missing}
         with Watch(plan.sweep.name, len(tasks), len(rows), workers) as watch:
             for outcome in _outcomes(plan, engine, missing, watch):
                 rows[outcome.number] = row = _row(plan, by_number[outcome.number], outcome.error)
-                leaderboard.write(leaderboard.table(list(rows.values()), plan.sweep.varied), plan.folder)
+                _publish(plan, rows, done=len(rows) == len(tasks))
                 watch.ended(plan.title(outcome.number), _result(row))
     failed = [row for row in rows.values() if row.get("error")]
     if failed:
@@ -123,6 +123,20 @@ def run_sweep(plan: Plan, engine: Engine, *, workers: int = 1) -> Path:
             f"{len(failed)} of {len(rows)} points failed; {path} has the errors. The same command tries them again."
         )
     return path
+
+
+def _publish(plan: Plan, rows: Mapping[int, Mapping[str, Any]], *, done: bool) -> Path:
+    """Write the leaderboard; as a page too, with figures once all points ended."""
+    table = leaderboard.table(list(rows.values()), plan.sweep.varied)
+    page.write(
+        table,
+        plan.folder,
+        name=plan.sweep.name,
+        points=len(plan.sweep.points),
+        done=done,
+        language=plan.language,
+    )
+    return leaderboard.write(table, plan.folder)
 
 
 def _cnn(plan: Plan, engine: Engine) -> str:
