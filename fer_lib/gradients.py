@@ -18,7 +18,14 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from fer_lib.errors import InputError
-from fer_lib.networks import Images, check_images, maps_and_scores, score_model, unactivated
+from fer_lib.networks import (
+    Images,
+    before_convolution,
+    check_images,
+    maps_and_scores,
+    score_model,
+    unactivated,
+)
 
 BATCH = 64
 """Most images in memory at once, unless told otherwise."""
@@ -258,11 +265,10 @@ def _layer_gradient_function(both: keras.Model) -> Callable[..., Any]:
 
 
 def _ascent_function(model: keras.Model, layer: str) -> Callable[..., Any]:
-    sums, activation = unactivated(model, layer)
+    part, sums_of, activation = _channel_sums(model, layer)
 
-    def of_channel(values: tf.Tensor, channels: tf.Tensor, reduce: Callable[..., tf.Tensor]) -> tf.Tensor:
-        positions = list(range(1, values.shape.rank - 1))
-        return tf.gather(reduce(tf.cast(values, tf.float32), axis=positions), channels, batch_dims=1)
+    def of_channel(maps: tf.Tensor, reduce: Callable[..., tf.Tensor]) -> tf.Tensor:
+        return reduce(maps, axis=list(range(1, maps.shape.rank)))
 
     def unit(direction: tf.Tensor) -> tf.Tensor:
         rms = tf.sqrt(tf.reduce_mean(tf.square(direction), axis=(1, 2, 3), keepdims=True))
@@ -286,9 +292,9 @@ def _ascent_function(model: keras.Model, layer: str) -> Callable[..., Any]:
         for step in tf.range(steps):
             with tf.GradientTape() as tape:
                 tape.watch(images)
-                before = sums(tf.roll(images, shifts[step], (1, 2)), training=False)
-                active = of_channel(activation(before), channels, tf.reduce_mean)
-                goal = tf.where(active == 0, of_channel(before, channels, tf.reduce_max), active)
+                before = sums_of(part(tf.roll(images, shifts[step], (1, 2)), training=False), channels)
+                active = of_channel(activation(before), tf.reduce_mean)
+                goal = tf.where(active == 0, of_channel(before, tf.reduce_max), active)
             direction = tape.gradient(goal, images)
             if is_coarse:
                 direction = _filtered(direction, coarse)
@@ -301,7 +307,7 @@ def _ascent_function(model: keras.Model, layer: str) -> Callable[..., Any]:
             if is_blurred and blurs[step]:
                 images = _filtered(images, blur)
             history = history.write(step, active)
-        active = of_channel(activation(sums(images, training=False)), channels, tf.reduce_mean)
+        active = of_channel(activation(sums_of(part(images, training=False), channels)), tf.reduce_mean)
         history = history.write(steps, active)
         return images, tf.transpose(history.stack())
 
@@ -309,7 +315,7 @@ def _ascent_function(model: keras.Model, layer: str) -> Callable[..., Any]:
     spectrum = tf.TensorSpec((None, None), tf.complex64)
     return _compile(
         ascent,
-        sums,
+        part,
         tf.TensorSpec((None, 2), tf.int32),
         tf.TensorSpec((None,), tf.bool),
         tf.TensorSpec((5,), tf.float32),
@@ -318,6 +324,55 @@ def _ascent_function(model: keras.Model, layer: str) -> Callable[..., Any]:
         switch,
         switch,
     )
+
+
+def _channel_sums(
+    model: keras.Model, layer: str
+) -> tuple[keras.Model, Callable[[tf.Tensor, tf.Tensor], tf.Tensor], Callable[..., tf.Tensor]]:
+    """A part of a model; what makes of its output the weighted sums of each image's own channel; the activation."""
+    whole, activation = unactivated(model, layer)
+    part, convolution = before_convolution(model, layer)
+    if part is not None:
+        return part, lambda given, channels: _own_channel(convolution, given, channels), activation
+
+    def gathered(values: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
+        last = values.shape.rank - 1
+        first = tf.transpose(tf.cast(values, tf.float32), (0, last, *range(1, last)))
+        return tf.gather(first, channels, batch_dims=1)
+
+    return whole, gathered, activation
+
+
+def _own_channel(convolution: keras.layers.Conv2D, given: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
+    """The sums of one channel of a convolution for each image, (n, h', w'): the others need not be computed.
+
+    Each place of the kernel is a product of the whole image with its weights; their results are shifted and added.
+    """
+    height, width, depth = given.shape[1:]
+    (rows, columns), steps, spread = convolution.kernel_size, convolution.strides, convolution.dilation_rate
+    around, sizes = [], []
+    for length, size, step, gap in zip((height, width), (rows, columns), steps, spread, strict=True):
+        reach = (size - 1) * gap + 1
+        same = convolution.padding == "same"
+        sizes.append(-(-length // step) if same else (length - reach) // step + 1)
+        lacking = max(0, (sizes[-1] - 1) * step + reach - length) if same else 0
+        around.append((lacking // 2, lacking - lacking // 2))
+    padded = tf.pad(tf.cast(given, tf.float32), [(0, 0), *around, (0, 0)])
+    tall, wide = padded.shape[1:3]
+    weights = tf.gather(tf.transpose(tf.convert_to_tensor(convolution.kernel), (3, 2, 0, 1)), channels)
+    products = tf.matmul(
+        tf.reshape(padded, (-1, tall * wide, depth)), tf.reshape(weights, (-1, depth, rows * columns))
+    )
+    products = tf.reshape(products, (-1, tall, wide, rows * columns))
+    spans = [(count - 1) * step + 1 for count, step in zip(sizes, steps, strict=True)]
+    sums = tf.add_n([
+        products[:, y * spread[0] : y * spread[0] + spans[0] : steps[0],
+                 x * spread[1] : x * spread[1] + spans[1] : steps[1], y * columns + x]
+        for y in range(rows) for x in range(columns)
+    ])  # fmt: skip
+    if convolution.use_bias:
+        sums += tf.gather(tf.convert_to_tensor(convolution.bias), channels)[:, tf.newaxis, tf.newaxis]
+    return sums
 
 
 def _roughness_gradient(images: tf.Tensor) -> tf.Tensor:

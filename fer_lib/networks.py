@@ -28,6 +28,14 @@ _LEARNING_NOTHING = (
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
 
+_BY_VALUE = (
+    keras.activations.linear,
+    keras.activations.relu,
+    keras.activations.tanh,
+    keras.activations.sigmoid,
+)
+
+
 class _Call(NamedTuple):
     """One layer at work: what it was given and what it made of it."""
 
@@ -73,6 +81,23 @@ def unactivated(model: keras.Model, layer: str) -> tuple[keras.Model, Callable[[
     """
     image, call = _find(model, layer)
     return keras.Model(image, _weighted_sums(call)), _activation(call.layer)
+
+
+def before_convolution(
+    model: keras.Model, layer: str
+) -> tuple[keras.Model, keras.layers.Conv2D] | tuple[None, None]:
+    """The part of a model up to what a plain convolution is given, and that layer; (None, None) for others.
+
+    Plain: one group, images of known size, an activation function of each value by itself.
+
+    Raises:
+        InputError: The model has no layer of that name.
+    """
+    image, (found, given, _) = _find(model, layer)
+    plain = type(found) is keras.layers.Conv2D and found.groups == 1 and None not in given.shape[1:]
+    if not (plain and found.activation in _BY_VALUE and found.data_format == "channels_last"):
+        return None, None
+    return keras.Model(image, given), found
 
 
 def maps_and_scores(model: keras.Model, layer: str) -> keras.Model:

@@ -101,6 +101,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "eyes": ("Eyes", "眼睛"),
     "nose": ("Nose", "鼻子"),
     "mouth": ("Mouth", "嘴巴"),
+    "photo": ("Own photo", "自己的照片"),
+    "masked_share": ("Keep", "保留比例"),
     "plain": ("plain", "無限制"),
     "regularised": ("regularised", "正則化"),
     "fourier": ("Fourier", "Fourier"),

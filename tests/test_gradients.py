@@ -270,3 +270,17 @@ def test_another_backend_than_tensorflow_is_named(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(InputError, match="runs on jax: set KERAS_BACKEND=tensorflow"):
         input_gradients(small_cnn(), random_images(1), np.array([0]))
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_the_activations_of_an_ascent_are_those_of_the_convolution(stride, padding):
+    keras.utils.set_random_seed(0)
+    convolution = layers.Conv2D(
+        5, (3, 4), strides=stride, padding=padding, bias_initializer="normal", name="conv"
+    )
+    model = keras.Sequential([keras.Input((9, 12, 3)), layers.Rescaling(1 / 255), convolution])
+    images, channels = random_images(4, (9, 12, 3)), np.array([4, 0, 2, 2])
+    _, history = ascend(model, "conv", channels, images, steps=1, learning_rate=1.0)
+    expected = model(images).numpy().mean(axis=(1, 2))[np.arange(4), channels]
+    np.testing.assert_allclose(history[0], expected, rtol=1e-3, atol=1e-5)

@@ -1,0 +1,52 @@
+"""Controls that begin with a choice of their own, so that a notebook runs without anybody at it."""
+
+from __future__ import annotations
+
+import keras
+import matplotlib as mpl
+import numpy as np
+import pytest
+from conftest import striped_faces
+from keras import layers
+
+from fer_lib import explorer, plots
+from fer_lib.emotions import EMOTION_NAMES
+
+
+@pytest.fixture(autouse=True)
+def _style():
+    with mpl.rc_context():
+        yield
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    body = [layers.Rescaling(1 / 255), layers.Conv2D(3, 5, strides=4, activation="relu", name="conv")]
+    head = [layers.Flatten(), layers.Dense(7, activation="softmax")]
+    return keras.Sequential([keras.Input((48, 48, 1)), *body, *head])
+
+
+@pytest.mark.parametrize("language", EMOTION_NAMES)
+def test_every_control_has_a_default_and_draws_with_it(model, language, capsys):
+    plots.use_style(language)
+    faces = striped_faces(3)
+    for panel in (
+        explorer.saliency_explorer(model, faces, method="gradient", language=language),
+        explorer.filters_explorer(model, language=language),
+    ):
+        panel.update()
+        # Outside a notebook what is displayed, and any error, is printed.
+        printed = capsys.readouterr()
+        assert "IPython.core.display.Image" in printed.out
+        assert "Traceback" not in printed.out + printed.err
+
+
+def test_a_view_is_headed_by_the_class_and_its_probability(model):
+    face = striped_faces(1).pixels[0]
+    belief = model.predict(face[None, ..., None], verbose=0)[0]
+    figure = explorer.saliency_view(model, face, method="gradient", label=3)
+    assert f"Happy {belief[3]:.0%}" in {text.get_text() for text in figure.axes[0].texts}
+    answer = EMOTION_NAMES["en"][int(np.argmax(belief))]
+    own = explorer.saliency_view(model, face, method="gradient")
+    assert any(text.get_text().startswith(answer) for text in own.axes[0].texts)

@@ -1,0 +1,40 @@
+"""A face from a photograph of any kind."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_lib.errors import InputError
+from fer_lib.photo import portrait
+
+
+def test_without_a_face_the_middle_of_a_colour_photograph_is_taken_in_grey(tmp_path):
+    picture = np.zeros((96, 200, 3), np.uint8)
+    picture[:, 52:148] = 200
+    Image.fromarray(picture).save(tmp_path / "wide.png")
+    found = portrait(tmp_path / "wide.png")
+    assert found.pixels.shape == (48, 48)
+    assert found.pixels.dtype == np.uint8
+    assert not found.found
+    np.testing.assert_array_equal(found.pixels, 200)
+
+
+def test_a_photograph_on_its_side_is_turned_as_its_camera_says():
+    picture = np.zeros((60, 60), np.uint8)
+    picture[:30] = 255
+    turned, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(picture).save(turned, "JPEG", exif=exif)
+    pixels = portrait(turned).pixels
+    assert pixels[:, -10:].min() > 200
+    assert pixels[:, :10].max() < 50
+
+
+def test_what_is_no_picture_is_said(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(InputError, match=r"notes\.txt cannot be read as a picture"):
+        portrait(tmp_path / "notes.txt")
