@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +16,17 @@ from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
 from fer_lib.face_cache import SUFFIX, cached, prune
 from fer_lib.faces import Faces, FaceSplits
+from fer_lib.synthetic import Drawing
 from fer_lib.tables import ORDER, FaceTable
 
 DRAWN = ""
 """The `DATA` that means drawn faces."""
+
+DRAWN_AS = "drawn:"
+"""How `DATA` begins that says what to draw, as in "drawn:difficulty=0.5,train=20000": see `synthetic.Drawing`."""
+
+MOST_DRAWN = 60_000
+"""Faces to draw at the most; they and their masks take 0.7 GB."""
 
 DRAWING_CODE = ("synthetic", "drawing", "anatomy", "faces", "emotions")
 """The modules that decide what is drawn."""
@@ -29,7 +37,7 @@ READING_CODE = (
 )  # fmt: skip
 """The modules that decide what is read."""
 
-_READ = "read-"
+_READ, _DRAWN = "read-", "drawn-as-"
 _WORTH_KEEPING = 1 << 22  # bytes; less is read faster than it is looked up
 
 
@@ -42,7 +50,7 @@ def load(
         path: What README's "Your own data" names: a CSV file with the columns of `fer2013.csv` (train, public and
             private faces) or of the course's `train.csv` (and the `test.csv` beside it), an .npz file, pictures in
             folders, a folder or archive with one of them. FER+'s `fer2013new.csv` beside them gives votes. "" draws
-            faces.
+            faces, and so does "drawn:" with settings behind it.
         seed: Which faces to draw; files know no seed.
         cache: Folder for what was drawn or read; by default `data/` in the project around the working directory, and
             only for what takes long.
@@ -51,7 +59,7 @@ def load(
     Raises:
         InputError: There is no such file or folder, it is of an unknown format, or a place in it cannot be used.
     """
-    splits = _drawn(seed, cache) if path == DRAWN else _read(path, cache)
+    splits = _drawn(drawing(path, seed=seed), cache) if is_drawn(path) else _read(path, cache)
     return splits.without_leaked() if drop_leaked else splits
 
 
@@ -68,7 +76,7 @@ def load_unlabelled(path: str | Path) -> Faces:
     Raises:
         InputError: The same as `load`, and for "".
     """
-    if path == DRAWN:
+    if is_drawn(path):
         raise InputError("There are no faces to predict; name a file such as test.csv (id,feature).")
     with sources.found(path) as source:
         tables = source.unlabelled_tables()
@@ -76,6 +84,38 @@ def load_unlabelled(path: str | Path) -> Faces:
         table.require_usable()
     ids = tables[0].faces.ids if len(tables) == 1 else np.arange(sum(len(table.faces) for table in tables))
     return Faces(np.concatenate([table.faces.pixels for table in tables]), None, ids)
+
+
+def is_drawn(path: str | Path) -> bool:
+    """Whether `DATA` means drawn faces."""
+    return str(path) == DRAWN or str(path).startswith(DRAWN_AS)
+
+
+def drawing(path: str | Path, *, seed: int = 0) -> Drawing:
+    """What a `DATA` that means drawn faces says to draw; `seed` is for one that says none.
+
+    Raises:
+        InputError: A setting is unknown, or its value out of range.
+    """
+    names = [field.name for field in fields(Drawing)]
+    settings: dict[str, int | float] = {"seed": seed}
+    for setting in filter(None, str(path).removeprefix(DRAWN_AS).split(",")):
+        name, _, text = setting.partition("=")
+        try:
+            settings[names[names.index(name)]] = float(text) if name == "difficulty" else int(text)
+        except ValueError:
+            raise InputError(
+                f"{path} has {setting!r}, but what can be set is seed, train, test (whole numbers) and difficulty, "
+                "as in drawn:difficulty=0.5,train=20000."
+            ) from None
+    wanted = Drawing(**settings)  # type: ignore[arg-type]
+    if not (0 <= wanted.difficulty <= 3 and wanted.seed >= 0 and min(wanted.train, wanted.test) > 0):
+        raise InputError(
+            f"{path} is out of range: difficulty goes from 0 to 3, train and test begin at 1, seed at 0."
+        )
+    if wanted.train + 2 * wanted.test > MOST_DRAWN:
+        raise InputError(f"{path} asks for more than {MOST_DRAWN:,} faces; train + 2 test may be as many.")
+    return wanted
 
 
 def read_tables(path: str | Path) -> list[FaceTable]:
@@ -90,8 +130,8 @@ def source_fingerprint(path: str | Path) -> str:
     Raises:
         InputError: There is no such file or folder, or nothing in the folder that could be read.
     """
-    if path == DRAWN:
-        return _code_digest(DRAWING_CODE)[:16]
+    if is_drawn(path):
+        return _drawing_key(drawing(path))[:16]
     with sources.found(path) as source:
         return source.digest()[:16]
 
@@ -130,10 +170,19 @@ def split_validation(faces: Faces, *, fraction: float = 0.15, seed: int) -> tupl
     return faces[~held_out], faces[held_out]
 
 
-def _drawn(seed: int, cache: Path | None) -> FaceSplits:
+def _drawn(wanted: Drawing, cache: Path | None) -> FaceSplits:
     folder = _project_root() / "data" if cache is None else cache
-    draw = partial(synthetic.drawn_splits, seed=seed)
-    return cached(folder / f"drawn-{seed}{SUFFIX}", source_fingerprint(DRAWN), draw)
+    key = _drawing_key(wanted)
+    usual = wanted == Drawing(seed=wanted.seed)
+    name = f"drawn-{wanted.seed}" if usual else f"{_DRAWN}{key[:16]}"
+    splits = cached(folder / f"{name}{SUFFIX}", key[:16], partial(synthetic.drawn_splits, **asdict(wanted)))
+    prune(folder, _DRAWN)
+    return splits if usual else replace(splits, source=f"{splits.source} (difficulty {wanted.difficulty:g})")
+
+
+def _drawing_key(wanted: Drawing) -> str:
+    """A hash of what decides which faces are drawn."""
+    return hashlib.sha256(f"{_code_digest(DRAWING_CODE)} {wanted}".encode()).hexdigest()
 
 
 def _read(path: str | Path, cache: Path | None) -> FaceSplits:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fer_lib.data import DRAWN, load, read_tables
+from fer_lib.data import is_drawn, load, read_tables
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import printable
 from fer_lib.faces import VOTED, Faces
@@ -117,7 +117,7 @@ def survey(path: str | Path, *, cache: Path | None = None) -> Survey:
     Raises:
         InputError: There is nothing to look at: no such file or folder, or none of a known format.
     """
-    if path == DRAWN:
+    if is_drawn(path):
         splits = load(path, cache=cache)
         drawn = {"train": splits.train, **splits.tests}
         parts = [

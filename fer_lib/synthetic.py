@@ -8,6 +8,7 @@ way). Emotions overlap as they do in photographs, so that a model of these faces
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,23 @@ def draw_faces(
         actions = sample_actions(wanted[part], difficulty, rng)
         pixels[part], regions[part] = render(person, actions, view, rng)
     return Faces(pixels, wanted, np.arange(count, dtype=np.int64), regions)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What to draw.
+
+    Attributes:
+        seed: Same seed, same data.
+        train: Faces to learn from.
+        test: Faces in each of the two tests.
+        difficulty: As in `draw_faces`.
+    """
+
+    seed: int = 0
+    train: int = 6000
+    test: int = 900
+    difficulty: float = 1.0
 
 
 def drawn_splits(*, seed: int = 0, train: int = 6000, test: int = 900, difficulty: float = 1.0) -> FaceSplits:

@@ -280,6 +280,42 @@ def test_the_cache_lies_in_the_project_around_the_working_directory(
     assert_same(data.load("", seed=3), splits)
 
 
+def test_what_to_draw_can_be_said_in_the_data_parameter(tmp_path: Path) -> None:
+    splits = data.load("drawn:seed=3,train=14,test=7,difficulty=0", cache=tmp_path)
+    expected = synthetic.drawn_splits(seed=3, train=14, test=7, difficulty=0)
+    assert splits.train.fingerprint() == expected.train.fingerprint()
+    assert (splits.drawn, splits.source) == (True, "drawn faces (difficulty 0)")
+    [file] = tmp_path.iterdir()
+    written = file.stat().st_mtime_ns
+    again = data.load("drawn:difficulty=0.0,test=7,train=14,seed=3", cache=tmp_path)
+    assert again.train.regions is not None
+    assert file.stat().st_mtime_ns == written
+
+
+def test_other_drawn_faces_have_other_fingerprints() -> None:
+    prints = {
+        data.source_fingerprint(path)
+        for path in ("", "drawn:train=5000", "drawn:difficulty=0.5", "drawn:seed=1,test=5")
+    }
+    assert len(prints) == 4
+    assert data.source_fingerprint("drawn:") == data.source_fingerprint("")
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("drawn:dificulty=1", "has 'dificulty=1', but what can be set is seed, train, test"),
+        ("drawn:train=many", "has 'train=many'"),
+        ("drawn:difficulty=9", "difficulty goes from 0 to 3"),
+        ("drawn:difficulty=nan", "difficulty goes from 0 to 3"),
+        ("drawn:train=0", "train and test begin at 1"),
+        ("drawn:train=1000000", "more than 60,000 faces"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(path: str, found: str) -> None:
+    assert found in refused(path)
+
+
 def with_copies(faces: Faces, groups: Sequence[int]) -> Faces:
     """Faces where those of a group show the same picture."""
     return Faces(faces.pixels[np.array(groups)], faces.labels, faces.ids)

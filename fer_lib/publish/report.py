@@ -92,7 +92,7 @@ def make_report(
     for each in languages:
         shared: execute.Parameters = {
             # As the notebooks see them, and no more of the user's folders than that takes.
-            "DATA": os.path.relpath(source, ROOT / "notebooks") if source else "",
+            "DATA": source if data.is_drawn(source) else os.path.relpath(source, ROOT / "notebooks"),
             "RUN_ROOT": os.path.relpath(run_root, ROOT / "notebooks"),
             "LANGUAGE": each,
             "PROFILE": ", ".join([profile, *_changes(settings, parameters[NOTEBOOKS[0]])]),
@@ -178,7 +178,7 @@ def _kept() -> dict[str, list[str]]:
 def _commands(source: str, profile: str, language: str, form: str, settings: Mapping[str, str]) -> list[str]:
     """What to type to repeat the report; of the data's place no more than its name."""
     words = {
-        "DATA": Path(source).name if source else "",
+        "DATA": source if data.is_drawn(source) else Path(source).name,
         "PROFILE": profile,
         "LANGUAGE": language,
         "FORM": form,
