@@ -24,6 +24,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import yaml
+from page import machine, write_section
 
 from fer_lib.publish.execute import ROOT, Parameters, source_notebook
 from fer_lib.publish.sweep import spec
@@ -32,6 +33,20 @@ SWEEP = ROOT / "notebooks" / "sweeps" / "cnn.yaml"
 ONE_THREAD = dict.fromkeys(
     ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
 )
+
+
+TEXT = """## Sweeps
+
+`make bench BENCH=sweep`: points of `notebooks/sweeps/cnn.yaml` in its quick form, on drawn faces. CPU seconds of all
+processes for a point, and what of them is not training; bare training is one process that calls `train_or_reuse` for
+each point, its start and imports not counted. Points an hour are by the clock, whatever else the machine does.
+{machine}.
+
+| way | CPU seconds a point | over bare training | points an hour |
+|---|---|---|---|
+{rows}
+
+A kernel costs about 10 CPU seconds before its first point; a sweep pays them once a worker."""
 
 
 def main() -> None:
@@ -48,24 +63,25 @@ def main() -> None:
     points = chosen(options.points)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bare = measure_bare(points, folder / "bare")
-        print(f"{len(points)} points, bare training: {bare / len(points):.2f} CPU s a point", flush=True)
+        bare = measure_bare(points, folder / "bare") / len(points)
+        rows = [f"| bare training, {len(points)} points | {bare:.2f} | | |"]
         for workers in options.workers:
-            cpu, wall = measure_sweep(points, folder / f"sweep-{workers}", workers)
-            show(f"fer-lib sweep, {workers} at once", cpu, wall, len(points), bare / len(points))
+            cost = measure_sweep(points, folder / f"sweep-{workers}", workers)
+            rows.append(
+                row(f"`fer-lib sweep --workers {workers}`, {len(points)} points", cost, len(points), bare)
+            )
         if some := points[: options.papermill]:
-            cpu, wall = measure_papermill(some, folder / "papermill")
-            show("papermill in a shell loop", cpu, wall, len(some), bare / len(points))
+            cost = measure_papermill(some, folder / "papermill")
+            rows.append(row(f"`papermill` in a shell loop, {len(some)} points", cost, len(some), bare))
+    write_section("sweep", TEXT.format(machine=machine(), rows="\n".join(rows)))
 
 
-def show(what: str, cpu: float, wall: float, points: int, bare: float) -> None:
+def row(what: str, cost: tuple[float, float], points: int, bare: float) -> str:
     """A line of the table."""
+    cpu, wall = cost
     each = cpu / points
-    print(
-        f"{what}: {each:.2f} CPU s a point, {each - bare:.2f} ({each / bare - 1:.0%}) over bare training; "
-        f"{points / wall * 3600:.0f} points an hour",
-        flush=True,
-    )
+    hour = points / wall * 3600
+    return f"| {what} | {each:.2f} | {each - bare:.2f} ({each / bare - 1:.0%}) | {hour:.0f} |"
 
 
 def chosen(count: int) -> list[Parameters]:

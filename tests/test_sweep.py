@@ -159,12 +159,11 @@ def wait_for(condition, seconds: float = 60) -> None:
 SLOW = "notebook: q1_cnn\nparameters: {WAIT: 0.5}\ngrid: {SEED: [1, 2, 3], RATE: [0.25, 0.5]}"
 
 
-@pytest.mark.parametrize("ended", [1, 3])
-def test_sweep_that_was_killed_goes_on_without_losing_or_repeating_a_point(project, ended):
+def test_sweep_that_was_killed_goes_on_without_losing_or_repeating_a_point(project):
     plan = sweep_project.plan(project, SLOW)
     process = start(project, "--workers", 2)
     try:
-        wait_for(lambda: len(trained(project)) >= ended)
+        wait_for(lambda: len(trained(project)) >= 2)
     finally:
         kernels = psutil.Process(process.pid).children()
         process.kill()
