@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"fer-lib: {error.strerror or error}{where}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stopped:
-        said = str(stopped) or "stopped"
+        said = str(stopped) or "stopped; the same command goes on from what was saved"
         print(f"\nfer-lib: {said}.", file=sys.stderr)
         return 130
     return 0

@@ -158,10 +158,10 @@ class Position:
 def compile_model(model: keras.Model, recipe: Recipe, faces: int) -> None:
     """Give a model the loss and optimizer of a recipe, for a training set of so many faces."""
     steps = recipe.epochs * -(-faces // recipe.batch_size)
-    # Keras's AdamW decays by 0.004 unless told otherwise.
-    optimizer = OPTIMIZERS[recipe.optimizer](
-        learning_rate=_learning_rate(recipe, steps), weight_decay=recipe.weight_decay or None
-    )
+    settings: dict[str, Any] = {"learning_rate": _learning_rate(recipe, steps)}
+    if recipe.weight_decay or recipe.optimizer == "AdamW":  # which decays by 0.004 unless told otherwise
+        settings["weight_decay"] = recipe.weight_decay
+    optimizer = OPTIMIZERS[recipe.optimizer](**settings)
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
     optimizer.build(model.trainable_variables)

@@ -30,8 +30,8 @@ def conda_dependencies() -> list[str | dict[str, list[str]]]:
 
 
 def commands(page: str) -> list[str]:
-    """The lines of all fenced blocks that are to be typed; trees and the like are ```text."""
-    blocks = re.findall(r"^ *```(?!text)\w+\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
+    """The lines of all fenced blocks that are to be typed; trees are ```text, words of one's own ```markdown."""
+    blocks = re.findall(r"^ *```(?!text|markdown)\w+\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
     return [line.strip() for block in blocks for line in block.splitlines()]
 
 

@@ -82,11 +82,13 @@ def test_dangerous_name_appears_as_text(chinese):
 
 def test_figures_and_tables_are_numbered_described_and_complete(chinese):
     _, page, text = chinese
-    figures, tables = page.find_all("figure"), page.select(".chapter table")
+    figures = page.find_all("figure")
+    tables = page.select(".chapter table:has(> caption)")
     captions = [figure.figcaption.get_text() for figure in figures]
-    assert [int(re.match(r"\s*圖\s*(\d+)", caption)[1]) for caption in captions] == list(range(1, 14))
+    numbers = [int(re.match(r"\s*圖\s*(\d+)", caption)[1]) for caption in captions]
+    assert numbers == list(range(1, len(figures) + 1)) and len(figures) > 20
     numbers = [int(re.match(r"\s*表\s*(\d+)", table.caption.get_text())[1]) for table in tables]
-    assert numbers == list(range(1, 8))
+    assert numbers == list(range(1, len(tables) + 1)) and len(tables) > 7
     images = [figure.find(["img", "svg"]) for figure in figures]
     assert all((image.get("alt") or image.get("aria-label") or "").strip() for image in images)
     assert squeezed(captions[0]) in squeezed(text)
@@ -128,7 +130,7 @@ def test_second_report_runs_nothing_and_changes_nothing(chinese, course):
 def test_changed_parameter_runs_only_the_notebooks_that_have_it(chinese, course):
     out, _, _ = chinese
     before = executed(out)
-    build(course, out, title={"name": HOSTILE}, settings={"STEPS": "4"})
+    build(course, out, title={"name": HOSTILE}, settings={"q5_filters.STEPS": "4"})
     after = executed(out)
     assert {name for name in before if after[name] != before[name]} == {"q5_filters"}
 
