@@ -79,7 +79,8 @@ of 64, compiled before (median of up to 9 runs that take 8 s together):
 limit: of {MANY_FACES} faces with {MANY["smoothgrad"]} samples of SmoothGrad, {MANY["integrated_gradients"]} steps of
 integrated gradients, {MANY["rise"]:,} masks of RISE. SmoothGrad and RISE draw at random, each tool in its own way; for
 integrated gradients `fer_lib` adds up midpoints, xplique trapezia. xplique adds up the patches of occlusion where
-`fer_lib` takes their mean: that is made up for."""
+`fer_lib` takes their mean: that is made up for. Of two tools within a fifth of each other the next run may
+find the other quicker."""
 
 
 def measured(work: Callable[[], Any], *, repeat: bool = True) -> tuple[Any, float, float]:
