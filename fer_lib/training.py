@@ -304,7 +304,7 @@ def _learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.sched
 
 
 def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
-    # XLA, Keras's choice on TensorFlow, costs a third more on processors (docs/performance.md).
+    # XLA, Keras's choice on TensorFlow, gains nothing on processors and costs batch norm a third (docs/results.md).
     model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
 
 
