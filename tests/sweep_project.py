@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from fer_lib.publish import execute
 from fer_lib.publish.sweep import run, spec
 
@@ -54,6 +56,17 @@ facts = {"run": {"id": run.name}, "accuracy": accuracy, "parameters": 10 * EPOCH
          "cpu_seconds": {"training": 1.0, "thousand_predictions": 0.1}}
 display({"text/plain": "facts"}, raw=True, metadata={"fer_lib": {"facts": facts}})
 """
+
+
+def prepared(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write the project with the course's files in it, and have `execute` take it for the project."""
+    from conftest import striped_faces, write_course_files
+
+    make(root)
+    write_course_files(root, striped_faces(28), striped_faces(7))
+    monkeypatch.setattr(execute, "ROOT", root)
+    monkeypatch.setattr(execute, "NOTEBOOKS", ("q1_cnn",))
+    return root
 
 
 def make(root: Path) -> None:

@@ -389,8 +389,8 @@ def test_a_map_that_follows_the_weights_changes_when_they_are_shuffled_and_one_o
     assert len(found.layers) == 2
     np.testing.assert_allclose(found.left["image"], 1)
     assert np.abs(found.left["gradient"][-1]).mean() < 0.5
-    for now, then in zip(curved.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(now, then)
+    for weight, untouched in zip(curved.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, untouched)
 
 
 def test_stages_divide_the_layers_from_the_output_to_the_image():

@@ -11,21 +11,15 @@ import pandas as pd
 import psutil
 import pytest
 import sweep_project
-from conftest import striped_faces, write_course_files
 
 from fer_lib.errors import InputError
-from fer_lib.publish import execute
 from fer_lib.publish.execute import CellError
 from fer_lib.publish.sweep import leaderboard, run
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    sweep_project.make(tmp_path)
-    write_course_files(tmp_path, striped_faces(28), striped_faces(7))
-    monkeypatch.setattr(execute, "ROOT", tmp_path)
-    monkeypatch.setattr(execute, "NOTEBOOKS", ("q1_cnn",))
-    return tmp_path
+    return sweep_project.prepared(tmp_path, monkeypatch)
 
 
 def trained(project: Path) -> list[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import psutil
 import pytest
 import sweep_project
-from conftest import striped_faces, write_course_files
 
 from fer_lib.errors import InputError
 from fer_lib.publish import execute
@@ -61,11 +60,7 @@ class Cluster:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    sweep_project.make(tmp_path)
-    write_course_files(tmp_path, striped_faces(28), striped_faces(7))
-    monkeypatch.setattr(execute, "ROOT", tmp_path)
-    monkeypatch.setattr(execute, "NOTEBOOKS", ("q1_cnn",))
-    return tmp_path
+    return sweep_project.prepared(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -3,11 +3,9 @@
 from fer_lib.runs.comparison import evaluate, ratios, require_same_validation, without_leaked
 from fer_lib.runs.folder import Run, accuracies, find, is_complete, newest
 from fer_lib.runs.members import Member, members
-from fer_lib.runs.trainer import FORMAT, Interrupted, faces_of, pack, train_or_reuse
+from fer_lib.runs.trainer import faces_of, pack, train_or_reuse
 
 __all__ = [
-    "FORMAT",
-    "Interrupted",
     "Member",
     "Run",
     "accuracies",
