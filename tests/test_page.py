@@ -216,9 +216,10 @@ def test_a_curve_says_its_values_to_pointer_and_keyboard(opened: Opened) -> None
     expect(page.locator("#q1-curves [aria-live]")).to_have_text(
         "Epoch 2；training 40.0%；validation 35.0%", use_inner_text=False
     )
-    picture = page.locator("#q1-curves img").bounding_box()
-    assert picture is not None
-    page.mouse.move(picture["x"] + 0.95 * picture["width"], picture["y"] + 0.5 * picture["height"])
+    picture = page.locator("#q1-curves img")
+    box = picture.bounding_box()
+    assert box is not None
+    picture.hover(position={"x": 0.95 * box["width"], "y": 0.5 * box["height"]})
     expect(values).to_contain_text("Epoch 3")
     page.mouse.move(0, 0)
     expect(values).to_be_hidden()
