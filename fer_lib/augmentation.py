@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ ERASED = (1 / 8, 1 / 2)
 """Shortest and longest side of an erased rectangle, as shares of the face's."""
 
 _CHUNK = 1024
+
+_Numbers = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,44 @@ UNCHANGED = Augmentation(mirror=False, shift=0.0)
 """Faces as they are."""
 
 
+@dataclass(frozen=True)
+class View:
+    """One way to look at all faces: mirrored or not, moved by pixels, turned by degrees, log of the enlargement."""
+
+    mirror: bool = False
+    right: float = 0.0
+    down: float = 0.0
+    rotate: float = 0.0
+    zoom: float = 0.0
+
+
+def views(how: Augmentation) -> tuple[View, ...]:
+    """Test-time augmentation: the ways to show a face to a model that learned from faces changed like this.
+
+    As it is; moved, turned and resized in four fixed ways, half as far as training did at the most; and the mirror
+    image of each: one view for `UNCHANGED`, up to ten.
+    """
+    found = [View()]
+    if how.shift or how.rotate or how.zoom:
+        for right, down in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+            turn = right * down / 2
+            found.append(
+                View(False, right * how.shift / 2, down * how.shift / 2, turn * how.rotate, turn * how.zoom)
+            )
+    return (*found, *(replace(view, mirror=True) for view in found if how.mirror))
+
+
+def seen(pixels: npt.NDArray[np.uint8], view: View) -> npt.NDArray[np.uint8]:
+    """Faces, uint8 (n, 48, 48), as a view shows them."""
+    if replace(view, mirror=False) == View():
+        return pixels[:, :, ::-1] if view.mirror else pixels
+    flip = -1 if view.mirror else 1
+    moves = np.array([flip, math.radians(view.rotate), math.exp(-view.zoom), view.right, view.down])
+    edge = _edge(max(abs(view.right), abs(view.down)), abs(view.rotate), abs(view.zoom))
+    affine = _affine(np.tile(moves[:, np.newaxis], len(pixels)), FACE_SIZE, edge)
+    return _moved(pixels, affine, FACE_SIZE, edge)
+
+
 def augmented(
     pixels: npt.NDArray[np.uint8],
     how: Augmentation,
@@ -71,8 +111,8 @@ def augmented(
         rng: Draws what does; the same generator gives the same faces.
         size: Height and width of the result.
     """
-    edge = _edge(how)
-    moved = _moved(pixels, _affine(len(pixels), how, rng, size, edge), size, edge)
+    edge = _edge(how.shift, how.rotate, how.zoom)
+    moved = _moved(pixels, _affine(_at_random(len(pixels), how, rng), size, edge), size, edge)
     if how.light:
         _relight(moved, how.light, rng)
     if how.erase:
@@ -80,21 +120,26 @@ def augmented(
     return moved
 
 
-def _edge(how: Augmentation) -> int:
+def _edge(shift: float, rotate: float, zoom: float) -> int:
     """Pixels to repeat on each side, so that no corner comes from outside: a third of the face, or what it takes."""
-    turn = math.radians(how.rotate)
-    reach = FACE_SIZE / 2 * math.exp(how.zoom) * (math.cos(turn) + math.sin(turn)) + how.shift
+    turn = math.radians(rotate)
+    reach = FACE_SIZE / 2 * math.exp(zoom) * (math.cos(turn) + math.sin(turn)) + shift
     return max(FACE_SIZE // 3, math.ceil(reach - FACE_SIZE / 2) + 1)
 
 
-def _affine(
-    n: int, how: Augmentation, rng: np.random.Generator, size: int, edge: int
-) -> npt.NDArray[np.floating[Any]]:
-    """Where each pixel of the result comes from: six numbers a face, (n, 6), as Pillow takes them."""
+def _at_random(n: int, how: Augmentation, rng: np.random.Generator) -> _Numbers:
+    """Moves: -1 for mirrored or 1, radians, factor on lengths, pixels to the right and down; shape (5, n)."""
     flip = np.where(rng.random(n) < 0.5, -1.0, 1.0) if how.mirror else np.ones(n)
     angle = np.deg2rad(rng.uniform(-how.rotate, how.rotate, n))
-    scale = np.exp(rng.uniform(-how.zoom, how.zoom, n)) * FACE_SIZE / size
+    scale = np.exp(rng.uniform(-how.zoom, how.zoom, n))
     right, down = rng.uniform(-how.shift, how.shift, (2, n))
+    return np.stack([flip, angle, scale, right, down])
+
+
+def _affine(moves: _Numbers, size: int, edge: int) -> _Numbers:
+    """Where each pixel of the result comes from: six numbers a face, (n, 6), as Pillow takes them."""
+    flip, angle, scale, right, down = moves
+    scale = scale * FACE_SIZE / size
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     centre, middle = edge + FACE_SIZE / 2, size / 2
     x = centre + right - middle * (cos * flip - sin)
@@ -102,9 +147,7 @@ def _affine(
     return np.stack([cos * flip, -sin, x, sin * flip, cos, y], axis=1)
 
 
-def _moved(
-    pixels: npt.NDArray[np.uint8], affine: npt.NDArray[np.floating[Any]], size: int, edge: int
-) -> npt.NDArray[np.uint8]:
+def _moved(pixels: npt.NDArray[np.uint8], affine: _Numbers, size: int, edge: int) -> npt.NDArray[np.uint8]:
     moved = np.empty((len(pixels), size, size), np.uint8)
     for start in range(0, len(pixels), _CHUNK):
         chunk = pixels[start : start + _CHUNK]

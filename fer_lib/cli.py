@@ -105,7 +105,7 @@ def predict(options: argparse.Namespace) -> None:
 
     faces = data.load_unlabelled(options.data)
     _import_keras()
-    from fer_lib import prediction, runs
+    from fer_lib import augmentation, prediction, runs
 
     members = runs.members(options.runs, options.run)
     for member in members:
@@ -114,7 +114,8 @@ def predict(options: argparse.Namespace) -> None:
         prediction.predict(
             member.model,
             faces,
-            mirrored=member.mirrored if options.mirrored is None else options.mirrored,
+            member.views if options.views else (augmentation.View(),),
+            progress=member.name,
         )
         for member in members
     ]
@@ -285,8 +286,8 @@ def _parser() -> argparse.ArgumentParser:
         help="a run's id, a .keras file, 'newest' or 'pretrained'; several are averaged (default: pretrained)",
     )  # fmt: skip
     answers.add_argument(
-        "--mirrored", action=argparse.BooleanOptionalAction, default=None,
-        help="average over each face and its mirror image (default: where the model learned from both)",
+        "--no-views", dest="views", action="store_false",
+        help="look at each face once only, not also moved, turned, resized and mirrored as in the model's training",
     )  # fmt: skip
     answers.set_defaults(run_command=predict)
 

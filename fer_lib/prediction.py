@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from tqdm import tqdm
 
+from fer_lib.augmentation import View, seen
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
 from fer_lib.files import replacing
@@ -30,24 +33,28 @@ def load_model(path: Path) -> keras.Model:
         raise InputError(f"{path} cannot be read as a Keras model: {first_line(error)}") from None
 
 
-def predict(model: keras.Model, faces: Faces, *, mirrored: bool = False) -> npt.NDArray[np.float32]:
+def predict(
+    model: keras.Model, faces: Faces, views: Sequence[View] = (View(),), *, progress: str = ""
+) -> npt.NDArray[np.float32]:
     """Probabilities (n, 7) of raw faces.
 
     Args:
         model: From raw pixels to probabilities.
         faces: What to predict.
-        mirrored: Whether each face is shown twice, as it is and mirrored, and the probabilities averaged
-            (test-time augmentation, for models that learned from both).
+        views: How each face is shown; the probabilities are the mean over all views.
+        progress: Title of a progress bar on standard error; none without.
     """
-    probabilities = np.asarray(model.predict(faces.images, batch_size=BATCH, verbose=0), np.float32)
-    if mirrored:
-        images = faces.images[:, :, ::-1]
-        probabilities = (probabilities + model.predict(images, batch_size=BATCH, verbose=0)) / 2
-    return probabilities
+    shown = tqdm(views, progress, unit="view", leave=False, file=sys.stderr, disable=not progress)
+    return ensemble(
+        [
+            model.predict(seen(faces.pixels, view)[..., np.newaxis], batch_size=BATCH, verbose=0)
+            for view in shown
+        ]
+    )
 
 
 def ensemble(members: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """The mean of several models' probabilities, (n, 7) each."""
+    """The mean of several models' or views' probabilities, (n, 7) each."""
     return np.asarray(np.mean(members, axis=0, dtype=np.float32))
 
 

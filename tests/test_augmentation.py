@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fer_lib.augmentation import UNCHANGED, Augmentation, augmented
+from fer_lib.augmentation import UNCHANGED, Augmentation, View, augmented, seen, views
 from fer_lib.errors import InputError
 
 RAMP = np.tile(np.arange(48, dtype=np.uint8) * 4, (40, 48, 1))
@@ -77,3 +77,30 @@ def test_the_same_generator_gives_the_same_faces():
 def test_impossible_strength_is_refused(setting, limit):
     with pytest.raises(InputError, match=f"{setting} must lie between 0 and {limit}"):
         Augmentation(**{setting: limit + 1})
+
+
+def test_a_model_is_shown_faces_as_its_training_did_but_half_as_far():
+    assert views(UNCHANGED) == (View(),)
+    assert views(Augmentation(shift=0)) == (View(), View(mirror=True))
+    shown = views(Augmentation(shift=4, rotate=10, zoom=0.1))
+    assert len(set(shown)) == 10 and shown[0] == View()
+    assert {abs(view.right) for view in shown[1:5]} == {2} and {abs(view.rotate) for view in shown[1:5]} == {
+        5
+    }
+    assert sum(view.right for view in shown) == sum(view.down for view in shown) == 0
+
+
+def test_a_view_moves_turns_enlarges_and_mirrors_all_faces_alike():
+    faces = np.zeros((3, 48, 48), np.uint8)
+    faces[:, 20:24, 30:34] = 200
+    for view, rows, columns in (
+        (View(right=5), slice(20, 24), slice(25, 29)),
+        (View(down=-3), slice(23, 27), slice(30, 34)),
+        (View(mirror=True), slice(20, 24), slice(14, 18)),
+        (View(mirror=True, down=2), slice(18, 22), slice(14, 18)),
+        (View(rotate=90), slice(14, 18), slice(20, 24)),
+    ):
+        expected = np.zeros_like(faces)
+        expected[:, rows, columns] = 200
+        np.testing.assert_array_equal(seen(faces, view), expected, err_msg=str(view))
+    assert (seen(faces, View(zoom=np.log(2))) > 100).sum() == 4 * (faces > 100).sum()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fer_lib import models, prediction, pretrained, runs
+from fer_lib.augmentation import Augmentation, views
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces, FaceSplits
 from fer_lib.models import ModelSpec
@@ -230,11 +231,12 @@ def test_without_models_in_the_package_their_ensemble_is_refused(tmp_path, monke
         runs.members(tmp_path, ["pretrained"])
 
 
-def test_a_mirrored_answer_is_the_mean_of_face_and_mirror_image(run, splits):
+def test_an_answer_by_views_is_the_mean_over_them(run, splits):
     faces = splits.tests["public"]
     mirror = Faces(faces.pixels[:, :, ::-1], faces.labels, faces.ids)
     both = (prediction.predict(run.model, faces) + prediction.predict(run.model, mirror)) / 2
-    np.testing.assert_allclose(prediction.predict(run.model, faces, mirrored=True), both, atol=1e-6)
+    shown = views(Augmentation(shift=0))
+    np.testing.assert_allclose(prediction.predict(run.model, faces, shown), both, atol=1e-6)
 
 
 def test_training_can_start_from_the_weights_of_a_run(run, root, splits):

@@ -51,7 +51,7 @@ def evaluate(root: Path, names: Sequence[str], splits: FaceSplits) -> pd.DataFra
     for split, faces in splits.tests.items():
         if faces.labels is None:
             continue
-        answers = [predict(one.model, faces, mirrored=one.mirrored) for one in answering]
+        answers = [predict(one.model, faces, one.views) for one in answering]
         answers += [ensemble(answers)] * (len(answering) > 1)
         leaked = splits.leaked(split)
         subsets = {True: leaked | True, False: ~leaked}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,10 +25,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fer_lib.augmentation import View, views
 from fer_lib.errors import InputError
 from fer_lib.faces import FaceSplits
 from fer_lib.files import replacing, write_text
 from fer_lib.prediction import first_line, load_model
+from fer_lib.training import Recipe
 
 _ARTIFACTS = ("history.csv", "metrics.json", "predictions.npz", "model.keras")
 
@@ -96,9 +99,9 @@ class Run:
         }
 
     @property
-    def mirrored(self) -> bool:
-        """Whether the model answers for a face and its mirror image together: it learned from both."""
-        return bool(self.record["recipe"]["augment"])
+    def views(self) -> tuple[View, ...]:
+        """How the model is shown a face to answer for it: in ways like those that it learned from."""
+        return views_of(self.record)
 
     def probabilities(self, split: str) -> npt.NDArray[np.float32]:
         """Predicted probabilities (n, 7) of "validation" or a test split, in the order of its faces."""
@@ -137,6 +140,11 @@ def accuracies(run: Run, splits: FaceSplits, *, public: float = 0.0, private: fl
     if len(tests) == 2:
         rows.append(("average", sum(tests) / 2, None, None, None))
     return pd.DataFrame(rows, columns=["split", "accuracy", "low", "high", "faces"]).convert_dtypes()
+
+
+def views_of(record: Mapping[str, Any]) -> tuple[View, ...]:
+    """How a run's model is shown a face."""
+    return views(Recipe(**record["recipe"]).augmentation)
 
 
 def is_complete(path: Path) -> bool:

@@ -10,9 +10,10 @@ from typing import Any
 import keras
 
 from fer_lib import pretrained
+from fer_lib.augmentation import View
 from fer_lib.errors import InputError
 from fer_lib.prediction import load_model
-from fer_lib.runs.folder import complete_folders, find, is_complete, newest
+from fer_lib.runs.folder import complete_folders, find, is_complete, newest, views_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Member:
     name: str
     title: str
     model: keras.Model
-    mirrored: bool
+    views: tuple[View, ...]
 
 
 def members(root: Path, names: Sequence[str] = ()) -> list[Member]:
@@ -52,12 +53,12 @@ def _packaged() -> list[str]:
 
 def _member(root: Path, name: str) -> Member:
     if Path(name).suffix == ".keras":
-        return Member(name, name, load_model(Path(name)), mirrored=False)
+        return Member(name, name, load_model(Path(name)), (View(),))
     if name in pretrained.names() and not is_complete(root / name):
         found = pretrained.load(name)
-        return Member(name, _title(name, found.record), found.model, bool(found.record["recipe"]["augment"]))
+        return Member(name, _title(name, found.record), found.model, views_of(found.record))
     run = newest(root) if name == "newest" else find(root, name)
-    return Member(run.id, _title(run.id, run.record), run.model, run.mirrored)
+    return Member(run.id, _title(run.id, run.record), run.model, run.views)
 
 
 def _title(run_id: str, record: Mapping[str, Any]) -> str:

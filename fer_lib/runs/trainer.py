@@ -33,7 +33,15 @@ from fer_lib.faces import Faces, FaceSplits
 from fer_lib.files import replacing
 from fer_lib.models import ModelSpec
 from fer_lib.prediction import predict
-from fer_lib.runs.folder import Run, is_complete, read_json, read_predictions, write_json, write_predictions
+from fer_lib.runs.folder import (
+    Run,
+    is_complete,
+    read_json,
+    read_predictions,
+    views_of,
+    write_json,
+    write_predictions,
+)
 from fer_lib.runs.members import members
 from fer_lib.training import Position, Recipe
 
@@ -292,14 +300,14 @@ def _complete_run(
 ) -> None:
     """Measure a trained model and write all that belongs to a run, its status last."""
     timed = (validation if len(validation) else train)[:TIMED_FACES]
-    mirrored = bool(record["recipe"]["augment"])
-    predict(model, timed, mirrored=mirrored)  # compiles for each size of batch, which is not to be timed
+    views = views_of(record)
+    predict(model, timed)  # compiles for each size of batch, which is not to be timed
     wall, cpu = time.perf_counter(), time.process_time()
-    predict(model, timed, mirrored=mirrored)
+    predict(model, timed, views)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     predictions, measured = {}, {}
     if len(validation):
-        predictions["validation"] = predict(model, validation, mirrored=mirrored)
+        predictions["validation"] = predict(model, validation, views)
         right = evaluation.accuracy(predictions["validation"], validation.known_labels)
         measured["validation"] = right.as_dict()
     metrics = {
@@ -369,7 +377,7 @@ def _predict_new_tests(run: Run, splits: FaceSplits) -> None:
         return
     predictions = read_predictions(run.path / "predictions.npz")
     for name, faces in new.items():
-        predictions[name] = predict(run.model, faces, mirrored=run.mirrored)
+        predictions[name] = predict(run.model, faces, run.views)
         metrics["accuracy"].pop(name, None)
         if faces.labels is not None:
             metrics["accuracy"][name] = evaluation.accuracy(predictions[name], faces.labels).as_dict()
