@@ -2,6 +2,7 @@
 
 import ast
 import json
+import symtable
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,31 @@ def problems(notebook: dict[str, Any]) -> list[str]:
         tree = ast.parse("".join(cell["source"]))
         if any(isinstance(node, functions) for node in ast.walk(tree)):
             found.append(f"cell {cell['id']} defines a function or class; its room is fer_lib")
-    return found
+    return [*found, *language_problems(code)]
+
+
+def language_problems(code: list[dict[str, Any]]) -> list[str]:
+    """What keeps cells tagged `numbers` from serving every language: they run once, the others once for each."""
+    computing = [cell for cell in code if "numbers" in cell["metadata"].get("tags", [])]
+    told = {"LANGUAGE"}.union(*(names(cell)[0] for cell in code[1:] if cell not in computing))
+    return [
+        f"cell {cell['id']} is tagged `numbers`, but {name} belongs to cells that run again for each language"
+        for cell in computing
+        for name in sorted(told & set.union(*names(cell)))
+    ]
+
+
+def names(cell: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """The names that a cell assigns, and those that it reads."""
+    top = symtable.symtable("".join(cell["source"]), cell["id"], "exec")
+    assigned = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned()}
+    read = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_referenced()}
+    inner = list(top.get_children())
+    while inner:
+        scope = inner.pop()
+        read |= {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global()}
+        inner += scope.get_children()
+    return assigned, read
 
 
 def main() -> int:

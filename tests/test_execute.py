@@ -1,12 +1,15 @@
 import json
-from dataclasses import dataclass
+import signal
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fer_lib.errors import InputError
 from fer_lib.publish import execute
-from fer_lib.publish.execute import CellError
+from fer_lib.publish.execute import CellError, KernelDied
+from fer_lib.publish.kernel import Kernel
 
 PARAMETERS = (
     'DATA = ""\nRUN_ROOT = "../runs"\nLANGUAGE = "en"\nSEED = 0\nEPOCHS = 2\nRATE = 0.5\nAUGMENT = False\n'
@@ -26,6 +29,9 @@ def notebook(*cells: str) -> dict:
         for i, cell in enumerate([PARAMETERS, *cells])
     ]
     code[0]["metadata"]["tags"] = ["parameters"]
+    for cell in code:
+        if cell["source"].startswith("# numbers"):
+            cell["metadata"]["tags"] = ["numbers"]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     return {"cells": code, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
 
@@ -35,6 +41,7 @@ class Project:
     """A project of its own with one notebook, a profile, and a library of three modules."""
 
     root: Path
+    kernel: Kernel
 
     def write(self, *cells: str) -> None:
         (self.root / "notebooks" / "q1_cnn.ipynb").write_text(json.dumps(notebook(*cells)))
@@ -42,15 +49,23 @@ class Project:
     def run(self, *, data: str = "d0", **changes: object) -> bool:
         """Execute the notebook; whether it was stale."""
         parameters = {**execute.defaults("q1_cnn"), "RUN_ROOT": str(self.root / "runs"), **changes}
-        return execute.execute("q1_cnn", parameters, self.root / "out", data_fingerprint=data)[1]
+        return execute.execute(
+            "q1_cnn", parameters, self.root / "out", data_fingerprint=data, kernel=self.kernel
+        )[1]
 
     def outputs(self) -> str:
         cells = json.loads((self.root / "out" / "q1_cnn.ipynb").read_text())["cells"]
         return "".join("".join(o.get("text", "")) for cell in cells for o in cell["outputs"])
 
 
+@pytest.fixture(scope="module")
+def kernel():
+    with Kernel() as made:
+        yield made
+
+
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(kernel, tmp_path, monkeypatch):
     for folder in ("notebooks/profiles", "fer_lib"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "requirements.txt").write_text("numpy\n")
@@ -64,7 +79,8 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "notebooks" / "profiles" / "quick.yaml").write_text("q1_cnn: {EPOCHS: 3, RATE: 1e-3}\n")
     monkeypatch.setattr(execute, "ROOT", tmp_path)
     monkeypatch.setattr(execute, "NOTEBOOKS", ("q1_cnn",))
-    made = Project(tmp_path)
+    kernel.forget()
+    made = Project(tmp_path, kernel)
     made.write("print(EPOCHS)")
     return made
 
@@ -192,6 +208,54 @@ def test_bad_input_found_by_a_cell_is_its_sentence_and_nothing_is_left(project):
     with pytest.raises(InputError, match=r"^train.csv, line 3: pixel 256\.$"):
         project.run()
     assert list((project.root / "out").iterdir()) == []
+
+
+def test_another_language_in_the_same_kernel_takes_over_the_numbers(project):
+    project.write("print(LANGUAGE)", "# numbers\nprint('computing')\nx = 6 * 7", "print(x)")
+    parameters = {**execute.defaults("q1_cnn"), "RUN_ROOT": str(project.root / "runs")}
+    for language, numbers in (("en", True), ("zh-TW", False)):
+        execute.execute(
+            "q1_cnn",
+            {**parameters, "LANGUAGE": language},
+            project.root / "out",
+            data_fingerprint="d0",
+            kernel=project.kernel,
+            numbers=numbers,
+        )
+        assert project.outputs() == ("en\ncomputing\n42\n" if numbers else "zh-TW\n42\n")
+
+
+def test_interrupt_reaches_the_cell_which_saves_and_says_where_it_stopped(project):
+    project.write(
+        "import os, signal, time\nfrom pathlib import Path",
+        "class Interrupted(KeyboardInterrupt): pass\n"
+        "asked = []\n"
+        "signal.signal(signal.SIGINT, lambda *_: asked.append(True))\n"
+        "os.kill(os.getppid(), signal.SIGINT)\n"
+        "while not asked:\n"
+        "    time.sleep(0.01)\n"
+        "time.sleep(0.5)\n"
+        "Path(RUN_ROOT).mkdir()\n"
+        "(Path(RUN_ROOT) / 'saved').write_text(str(os.getpid()))\n"
+        "raise Interrupted('stopped in epoch 2')",
+    )
+    usual = signal.getsignal(signal.SIGINT)
+    with Kernel() as kernel, pytest.raises(KeyboardInterrupt, match=r"^stopped in epoch 2$"):
+        replace(project, kernel=kernel).run()
+    assert signal.getsignal(signal.SIGINT) is usual
+    assert not psutil.pid_exists(int((project.root / "runs" / "saved").read_text()))
+    assert list((project.root / "out").iterdir()) == []
+
+
+def test_kernel_that_died_is_replaced_by_the_next_notebook(project):
+    project.write("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    with Kernel() as kernel:
+        mine = replace(project, kernel=kernel)
+        with pytest.raises(KernelDied, match="its kernel died"):
+            mine.run()
+        assert not kernel.forget()
+        project.write("print('again')")
+        assert mine.run()
 
 
 def test_imported_files_are_found_through_imports_of_any_form():

@@ -13,6 +13,7 @@ from face_files import fer2013_text
 
 from fer_lib import synthetic
 from fer_lib.publish import execute
+from fer_lib.publish.kernel import Kernel
 from fer_lib.publish.report import make_report
 
 SMALL = {
@@ -158,7 +159,8 @@ def test_first_question_is_answered_on_real_faces(real_data, tmp_path):
     subprocess.run(make_files, check=True)
     parameters = execute.resolve("quick", {"EPOCHS": "1", "WIDTH": "0.05"})["q1_cnn"]
     parameters |= {"DATA": str(tmp_path), "RUN_ROOT": str(tmp_path / "runs")}
-    executed, _ = execute.execute("q1_cnn", parameters, tmp_path, data_fingerprint="")
+    with Kernel() as kernel:
+        executed, _ = execute.execute("q1_cnn", parameters, tmp_path, data_fingerprint="", kernel=kernel)
     facts = execute.facts(executed)
     assert not facts["drawn"]
     assert facts["data"]["source"] == "train.csv + test.csv"

@@ -7,9 +7,8 @@ import difflib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +23,8 @@ NOTEBOOKS = ("q1_cnn", "q2_dnn", "q3_confusion", "q4_saliency", "q5_filters")
 START_TIMEOUT = 180
 """Seconds that a kernel may take to start on a busy laptop."""
 
-_START_UP_TALK = ("WARNING: All log messages before absl", "I0000 00:00:")
+NUMBERS = "numbers"
+"""The tag of cells that compute and say nothing: what they leave in the kernel does for every language."""
 
 Scalar = str | int | float | bool
 Parameters = dict[str, Scalar]
@@ -38,14 +38,23 @@ class KernelDied(CellError):
     """The process behind a notebook ended while it ran a cell: killed, or out of memory."""
 
 
+class Terminal(Protocol):
+    """Hears what cells say on standard error."""
+
+    def write(self, text: str) -> object: ...  # noqa: D102
+
+    def flush(self) -> object: ...  # noqa: D102
+
+
 class LiveKernel(Protocol):
-    """A started kernel that outlives one notebook: its Jupyter manager, and who hears what cells say to stderr."""
+    """A kernel that outlives a notebook, see `publish.kernel`."""
 
-    @property
-    def manager(self) -> Any: ...  # noqa: D102
+    manager: Any
+    terminal: Terminal
 
-    @property
-    def terminal(self) -> Any: ...  # noqa: D102
+    def start(self) -> None: ...  # noqa: D102
+
+    def heeding_interrupts(self) -> AbstractContextManager[None]: ...  # noqa: D102
 
 
 def source_notebook(name: str) -> Path:
@@ -107,8 +116,9 @@ def execute(
     out: Path,
     *,
     data_fingerprint: str,
-    kernel: LiveKernel | None = None,
+    kernel: LiveKernel,
     code: str = "",
+    numbers: bool = True,
 ) -> tuple[Path, bool]:
     """Execute a notebook with papermill, unless `out` holds it as it would come out.
 
@@ -117,8 +127,9 @@ def execute(
         parameters: All its parameters.
         out: Folder for the executed notebook.
         data_fingerprint: Hash of the files behind the parameter DATA, whose path does not count.
-        kernel: Run in this kernel, whose working folder is notebooks/; None for a fresh one.
+        kernel: Where to run it; started if it must be.
         code: `code_digest(name)`, where the caller knows it already.
+        numbers: Whether to run the cells tagged `numbers`; if not, the kernel ran the notebook in another language.
 
     Returns:
         The executed notebook, and whether it was run now.
@@ -127,6 +138,7 @@ def execute(
         CellError: A cell failed; the notebook up to it stays beside, as `<name>.failed.ipynb`.
         KernelDied: The same for the kernel.
         InputError: A cell met bad input (a malformed data file, say).
+        KeyboardInterrupt: Ctrl-C; it says where training stopped, if it did.
     """
     target, running, failed = (out / f"{name}{suffix}.ipynb" for suffix in ("", ".running", ".failed"))
     if is_fresh(name, parameters, out, data_fingerprint=data_fingerprint, code=code):
@@ -137,11 +149,12 @@ def execute(
     out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        notebook = _run_cells(name, parameters, running, kernel)
+        kernel.start()
+        notebook = _run_cells(name, parameters, running, kernel, skipped="" if numbers else NUMBERS)
     except PapermillExecutionError as error:
-        if error.ename == "InputError":
+        if known := _KNOWN_ERRORS.get(error.ename):
             running.unlink()
-            raise InputError(error.evalue) from None
+            raise known(error.evalue) from None
         running.replace(failed)
         raise CellError(
             f"{name}.ipynb, cell In [{error.exec_count}]: {error.ename}: {error.evalue}\n"
@@ -164,49 +177,21 @@ def execute(
     return target, True
 
 
-def _run_cells(name: str, parameters: Parameters, running: Path, kernel: LiveKernel | None) -> Any:
+def _run_cells(name: str, parameters: Parameters, running: Path, kernel: LiveKernel, *, skipped: str) -> Any:
     import papermill
 
-    folder = source_notebook(name).parent
-    run = partial(
-        papermill.execute_notebook,
-        source_notebook(name),
-        running,
-        parameters,
-        kernel_name="python3",
-        progress_bar=False,
-        start_timeout=START_TIMEOUT,
-    )
-    if kernel is not None:
-        return run(km=kernel.manager, stderr_file=kernel.terminal)
-    with _quiet_kernel() as terminal:
-        return run(cwd=str(folder), stderr_file=terminal)
-
-
-class _Terminal:
-    """Standard error of a notebook's cells, progress bars above all, without TensorFlow's start-up talk."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.stream = os.fdopen(descriptor, "w", closefd=False)
-
-    def write(self, text: str) -> None:
-        self.stream.write("".join(x for x in text.splitlines(True) if not x.startswith(_START_UP_TALK)))
-
-    def flush(self) -> None:
-        self.stream.flush()
-
-
-@contextmanager
-def _quiet_kernel() -> Iterator[_Terminal]:
-    """Leave what a kernel's process itself says unheard; give a stream for what its cells say."""
-    terminal = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nothing:  # noqa: PTH123 (a descriptor is wanted)
-            os.dup2(nothing.fileno(), 2)
-        yield _Terminal(terminal)
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
+    with kernel.heeding_interrupts():
+        return papermill.execute_notebook(
+            source_notebook(name),
+            running,
+            parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            start_timeout=START_TIMEOUT,
+            km=kernel.manager,
+            stderr_file=kernel.terminal,
+            skip_cells_with_tag=skipped,
+        )
 
 
 def facts(notebook: Path) -> dict[str, Any]:
@@ -326,6 +311,13 @@ def _in_range(key: str, value: Scalar, default: Scalar) -> Scalar:
         raise InputError(f"{key} must be at least {low}, but was {value}.")
     return value
 
+
+_KNOWN_ERRORS = {
+    "InputError": InputError,
+    "Interrupted": KeyboardInterrupt,
+    "KeyboardInterrupt": KeyboardInterrupt,
+}
+"""What an error in a cell is to those who ran it, by its name."""
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 

@@ -19,7 +19,8 @@ from fer_lib.files import write_text
 from fer_lib.publish import execute, render
 from fer_lib.publish.assemble import assemble
 from fer_lib.publish.document import Report
-from fer_lib.publish.execute import NOTEBOOKS, ROOT, Scalar
+from fer_lib.publish.execute import NOTEBOOKS, ROOT
+from fer_lib.publish.kernel import Kernel
 from fer_lib.publish.own import file_for
 from fer_lib.publish.prose import read_sections
 from fer_lib.publish.render import NAME
@@ -88,17 +89,14 @@ def make_report(
         for each in languages:
             read_sections(file_for(answers, each))  # before anything is trained
     fingerprint = data.source_fingerprint(source)
-    notebooks: dict[str, list[Path]] = {}
-    for each in languages:
-        shared: execute.Parameters = {
-            # As the notebooks see them, and no more of the user's folders than that takes.
-            "DATA": source if data.is_drawn(source) else os.path.relpath(source, ROOT / "notebooks"),
-            "RUN_ROOT": os.path.relpath(run_root, ROOT / "notebooks"),
-            "LANGUAGE": each,
-            "PROFILE": ", ".join([profile, *_changes(settings, parameters[NOTEBOOKS[0]])]),
-        }
-        folder = out / "executed" / f"{profile}-{each}"
-        notebooks[each] = _execute_all(parameters, shared, folder, fingerprint)
+    shared: execute.Parameters = {
+        # As the notebooks see them, and no more of the user's folders than that takes.
+        "DATA": source if data.is_drawn(source) else os.path.relpath(source, ROOT / "notebooks"),
+        "RUN_ROOT": os.path.relpath(run_root, ROOT / "notebooks"),
+        "PROFILE": ", ".join([profile, *_changes(settings, parameters[NOTEBOOKS[0]])]),
+    }
+    folders = {each: out / "executed" / f"{profile}-{each}" for each in languages}
+    notebooks = _execute_all(parameters, shared, folders, fingerprint)
     document = Document(notebooks, named, form, answers, _commands(source, profile, language, form, settings))
     marker, files = out / f".{NAME}-{form}.key", document.files(out)
     key = document.key()
@@ -195,19 +193,35 @@ def _changes(settings: Mapping[str, str], parameters: execute.Parameters) -> lis
 
 
 def _execute_all(
-    parameters: Mapping[str, execute.Parameters], shared: execute.Parameters, folder: Path, fingerprint: str
-) -> list[Path]:
-    """Question 1 trains the CNN; the others are told its run."""
-    notebooks = []
-    for number, name in enumerate(NOTEBOOKS, start=1):
-        _say(f"[{number}/{len(NOTEBOOKS)}] {name} ")
-        own: dict[str, Scalar] = {key: value for key, value in shared.items() if key in parameters[name]}
-        inputs = fingerprint + _sweep_digest(str(parameters[name].get("SWEEP", "")))
-        path, ran = execute.execute(name, {**parameters[name], **own}, folder, data_fingerprint=inputs)
-        _say("done\n" if ran else "is up to date\n")
-        if name == NOTEBOOKS[0]:
-            shared["RUN"] = execute.facts(path)["run"]["id"]
-        notebooks.append(path)
+    parameters: Mapping[str, execute.Parameters],
+    shared: execute.Parameters,
+    folders: Mapping[str, Path],
+    fingerprint: str,
+) -> dict[str, list[Path]]:
+    """Question 1 trains the CNN, the others are told its run; a second language takes over what the first computed."""
+    notebooks: dict[str, list[Path]] = {language: [] for language in folders}
+    with Kernel() as kernel:
+        for number, name in enumerate(NOTEBOOKS, start=1):
+            own = {key: value for key, value in shared.items() if key in parameters[name]}
+            inputs = fingerprint + _sweep_digest(str(parameters[name].get("SWEEP", "")))
+            computed = False
+            for language, folder in folders.items():
+                _say(f"[{number}/{len(NOTEBOOKS)}] {name} " + (f"({language}) " if len(folders) > 1 else ""))
+                path, ran = execute.execute(
+                    name,
+                    {**parameters[name], **own, "LANGUAGE": language},
+                    folder,
+                    data_fingerprint=inputs,
+                    kernel=kernel,
+                    numbers=not computed,
+                )
+                computed = computed or ran
+                _say("done\n" if ran else "is up to date\n")
+                notebooks[language].append(path)
+            if name == NOTEBOOKS[0]:
+                shared["RUN"] = execute.facts(path)["run"]["id"]
+            if computed:
+                kernel.forget()
     return notebooks
 
 

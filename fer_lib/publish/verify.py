@@ -18,6 +18,7 @@ from fer_lib import data
 from fer_lib.errors import InputError
 from fer_lib.publish import execute
 from fer_lib.publish.execute import NOTEBOOKS, ROOT
+from fer_lib.publish.kernel import Kernel
 
 Tolerances = Mapping[str, float | None]
 """Largest difference by pattern, first match counts; None is not compared."""
@@ -72,23 +73,27 @@ def verify(executed: Path, *, data_source: str | None = None) -> Verdict:
     found: dict[str, Any] = {}
     folder = executed.parent / f"{executed.name}-verify"
     run = ""
-    for name in NOTEBOOKS:
-        old = executed / f"{name}.ipynb"
-        if not old.is_file():
-            raise InputError(f"{old} is not there; `make report` first.")
-        parameters = _parameters(old)
-        if data_source is not None:
-            parameters["DATA"] = data_source
-        parameters["RUN_ROOT"] = str((folder / "runs").resolve())
-        if "RUN" in parameters:
-            parameters["RUN"] = run
-        source = str(parameters["DATA"])
-        print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
-        fingerprint = data.source_fingerprint(str((ROOT / "notebooks" / source).resolve()) if source else "")
-        new, _ = execute.execute(name, parameters, folder, data_fingerprint=fingerprint)
-        print("done", file=sys.stderr)
-        told[name[:2]], found[name[:2]] = execute.facts(old), execute.facts(new)
-        run = run or str(execute.facts(new)["run"]["id"])
+    with Kernel() as kernel:
+        for name in NOTEBOOKS:
+            old = executed / f"{name}.ipynb"
+            if not old.is_file():
+                raise InputError(f"{old} is not there; `make report` first.")
+            parameters = _parameters(old)
+            if data_source is not None:
+                parameters["DATA"] = data_source
+            parameters["RUN_ROOT"] = str((folder / "runs").resolve())
+            if "RUN" in parameters:
+                parameters["RUN"] = run
+            source = str(parameters["DATA"])
+            print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
+            fingerprint = data.source_fingerprint(
+                str((ROOT / "notebooks" / source).resolve()) if source else ""
+            )
+            new, _ = execute.execute(name, parameters, folder, data_fingerprint=fingerprint, kernel=kernel)
+            kernel.forget()
+            print("done", file=sys.stderr)
+            told[name[:2]], found[name[:2]] = execute.facts(old), execute.facts(new)
+            run = run or str(execute.facts(new)["run"]["id"])
     shutil.rmtree(folder)
     return compare(told, found, tolerances)
 

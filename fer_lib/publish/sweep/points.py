@@ -6,26 +6,20 @@ points the kernel forgets all names and Keras's state; after a failure, or when 
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
 import re
-import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import psutil
-from jupyter_client.manager import AsyncKernelManager
-from jupyter_core.utils import run_sync
 
 from fer_lib.errors import InputError
 from fer_lib.publish import execute
 from fer_lib.publish.execute import CellError, KernelDied, Parameters
+from fer_lib.publish.kernel import Kernel
 
 GROWTH = 2.0
 """A kernel that holds so many times the memory that it held after its first point is not used again."""
@@ -34,15 +28,6 @@ ATTEMPTS = 2
 """How often a point is tried whose kernel died of itself."""
 
 _WATCH_SECONDS = 0.5
-_REPLY_SECONDS = 60
-_KILL_SECONDS = 10
-_FORGET = """
-import gc, sys
-if "keras" in sys.modules:
-    sys.modules["keras"].utils.clear_session()
-get_ipython().reset(new_session=True)
-gc.collect()
-"""
 _PROGRESS = re.compile(r"(epoch \d+/\d+).*?(?:(validation [\d.]+%).*)?$")
 
 
@@ -104,7 +89,9 @@ class Worker:
 
     def __init__(self) -> None:
         logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it has to say stands in the outcome
-        self._kernel: _Kernel | None = None
+        self._kernel: Kernel | None = None
+        self._ear = _Ear()
+        self._first_memory = 0
         self.stopped = False
 
     def run(self, task: Task, listen: Listener = lambda text: None) -> Outcome:
@@ -131,116 +118,59 @@ class Worker:
         """End the kernel."""
         kernel, self._kernel = self._kernel, None
         if kernel is not None:
-            kernel.kill()
+            kernel.close()
 
     def _execute(self, task: Task, listen: Listener) -> None:
         if self.stopped:
             raise CellError("The sweep was stopped.")
+        self._ear.listen = listen
         if self._kernel is None:
             listen("starting")
-            self._kernel = _Kernel(task.limits.threads)
+            self._kernel, self._first_memory = Kernel(self._ear, _threads(task.limits.threads)), 0
         kernel = self._kernel
-        if self.stopped:  # meanwhile
-            kernel.kill()
         try:
-            kernel.execute(task, listen)
+            kernel.start()
+            if self.stopped:  # meanwhile
+                kernel.close()
+            _run(task, kernel)
         except BaseException:
             # Nobody knows what a failed cell left behind.
-            self.close()
+            kernel.close()
+            self._kernel = None
             raise
-        if not kernel.forget():
+        if not (kernel.forget() and self._is_small(kernel)):
             self.close()
 
-
-class _Kernel:
-    """A started kernel, and what is needed to watch it."""
-
-    def __init__(self, threads: int) -> None:
-        self.manager = _Manager(kernel_name="python3")
-        self.terminal = _Ear()
-        notebooks = str(execute.ROOT / "notebooks")
-        run_sync(self.manager.start_kernel)(
-            cwd=notebooks, env={**os.environ, **_threads(threads)}, stderr=subprocess.DEVNULL
-        )
-        provisioner: Any = self.manager.provisioner
-        self._popen: subprocess.Popen[bytes] = provisioner.process
-        self.process = psutil.Process(self._popen.pid)
-        self._first_memory = 0
-        run_sync(self._wait_until_ready)()
-
-    async def _wait_until_ready(self) -> None:
-        client = self.manager.client()
-        client.start_channels()
+    def _is_small(self, kernel: Kernel) -> bool:
+        """Whether the kernel holds no more memory than it should after a point."""
         try:
-            await client.wait_for_ready(timeout=execute.START_TIMEOUT)
-        except RuntimeError as error:
-            self.kill()
-            raise KernelDied(f"A kernel did not start: {error}.") from None
-        finally:
-            client.stop_channels()
-
-    def execute(self, task: Task, listen: Listener) -> None:
-        """Run the notebook of a point.
-
-        Raises:
-            CellError: A cell failed, or the point took more than it may.
-            KernelDied: The kernel died of itself.
-            InputError: A cell met bad input.
-        """
-        self.terminal.listen = listen
-        with _Guard(self, task.limits) as guard:
-            try:
-                execute.execute(
-                    task.notebook,
-                    task.parameters,
-                    task.out,
-                    data_fingerprint=task.fingerprint,
-                    kernel=self,
-                    code=task.code,
-                )
-            except KernelDied as error:
-                raise (CellError(f"{guard.verdict}\n{error}") if guard.verdict else error) from None
-
-    def forget(self) -> bool:
-        """Make the kernel as new; whether that went well and it holds no more memory than it should."""
-        client = self.manager.newest
-
-        async def forget() -> None:
-            reply = asyncio.ensure_future(
-                client.execute(_FORGET, silent=True, store_history=False, reply=True, timeout=_REPLY_SECONDS)
-            )
-            while not (await asyncio.wait({reply}, timeout=_WATCH_SECONDS))[0]:
-                if self._popen.poll() is not None:
-                    reply.cancel()
-            await reply
-
-        try:
-            run_sync(forget)()
-            client.stop_channels()
-            memory = self.process.memory_info().rss
-        except (RuntimeError, TimeoutError, asyncio.CancelledError, psutil.NoSuchProcess):
+            memory = kernel.process.memory_info().rss
+        except psutil.NoSuchProcess:
             return False
         self._first_memory = self._first_memory or memory
         return bool(memory < GROWTH * self._first_memory)
 
-    def kill(self) -> None:
-        """End the process and what it started."""
+
+def _run(task: Task, kernel: Kernel) -> None:
+    """Run the notebook of a point.
+
+    Raises:
+        CellError: A cell failed, or the point took more than it may.
+        KernelDied: The kernel died of itself.
+        InputError: A cell met bad input.
+    """
+    with _Guard(kernel, task.limits) as guard:
         try:
-            for process in [*self.process.children(recursive=True), self.process]:
-                process.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
-        except psutil.NoSuchProcess:
-            pass
-        self._popen.wait(_KILL_SECONDS)
-
-
-class _Manager(AsyncKernelManager):
-    """Remembers the client that papermill opened last, to use and close it."""
-
-    newest: Any = None
-
-    def client(self, **kwargs: Any) -> Any:
-        self.newest = super().client(**kwargs)
-        return self.newest
+            execute.execute(
+                task.notebook,
+                task.parameters,
+                task.out,
+                data_fingerprint=task.fingerprint,
+                kernel=kernel,
+                code=task.code,
+            )
+        except KernelDied as error:
+            raise (CellError(f"{guard.verdict}\n{error}") if guard.verdict else error) from None
 
 
 class _Ear:
@@ -259,7 +189,7 @@ class _Ear:
 class _Guard:
     """Watches a kernel while it runs a point, and ends it when it takes more than it may."""
 
-    def __init__(self, kernel: _Kernel, limits: Limits) -> None:
+    def __init__(self, kernel: Kernel, limits: Limits) -> None:
         self.verdict = ""
         self._kernel, self._limits, self._done = kernel, limits, threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -284,7 +214,7 @@ class _Guard:
             elif self._limits.memory and memory > self._limits.memory:
                 self.verdict = f"It took more than {self._limits.memory / 2**30:.3g} GiB of memory (MEMORY)."
             if self.verdict:
-                self._kernel.kill()
+                self._kernel.close()
                 return
 
 
