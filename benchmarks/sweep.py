@@ -2,11 +2,10 @@
 
     .venv/bin/python benchmarks/sweep.py [--points 54] [--workers 1 2] [--papermill 4]
 
-The same points of notebooks/sweeps/cnn.yaml in its quick form, on drawn faces, are trained
-- bare: one process that has imported everything calls `train_or_reuse` for each,
-- by `fer-lib sweep`, with each of some numbers of workers,
-- by plain `papermill` in a shell loop (some of them: it is slow).
-One thread each, so that they do the same work.
+The same points of notebooks/sweeps/cnn.yaml in its quick form, on drawn faces, are trained, for each number of workers,
+- bare: as many processes that have imported everything call `train_or_reuse` for their share, one after another,
+- by `fer-lib sweep`,
+and some of them by plain `papermill` in a shell loop, which is slow. One thread each, so that they do the same work.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import yaml
 from page import machine, write_section
@@ -37,10 +37,10 @@ ONE_THREAD = dict.fromkeys(
 
 TEXT = """## Sweeps
 
-`make bench BENCH=sweep`: points of `notebooks/sweeps/cnn.yaml` in its quick form, on drawn faces. CPU seconds of all
-processes for a point, and what of them is not training; bare training is one process that calls `train_or_reuse` for
-each point, its start and imports not counted. Points an hour are by the clock, whatever else the machine does.
-{machine}.
+`{command}`: points of `notebooks/sweeps/cnn.yaml` in its quick form, on drawn faces. CPU seconds of
+all processes for a point, and what of them is not training. Bare training is a loop over `train_or_reuse` that clears
+Keras's state in between, in as many processes at once as there are workers; their start and imports are not counted.
+Points an hour are by the clock, whatever else the machine does. {machine}.
 
 | way | CPU seconds a point | over bare training | points an hour |
 |---|---|---|---|
@@ -63,9 +63,10 @@ def main() -> None:
     points = chosen(options.points)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bare = measure_bare(points, folder / "bare") / len(points)
-        rows = [f"| bare training, {len(points)} points | {bare:.2f} | | |"]
+        rows = []
         for workers in options.workers:
+            bare = measure_bare(points, folder / f"bare-{workers}", workers) / len(points)
+            rows.append(f"| bare training, {workers} at once, {len(points)} points | {bare:.2f} | | |")
             cost = measure_sweep(points, folder / f"sweep-{workers}", workers)
             rows.append(
                 row(f"`fer-lib sweep --workers {workers}`, {len(points)} points", cost, len(points), bare)
@@ -73,7 +74,8 @@ def main() -> None:
         if some := points[: options.papermill]:
             cost = measure_papermill(some, folder / "papermill")
             rows.append(row(f"`papermill` in a shell loop, {len(some)} points", cost, len(some), bare))
-    write_section("sweep", TEXT.format(machine=machine(), rows="\n".join(rows)))
+    command = shlex.join(["benchmarks/sweep.py", *sys.argv[1:]])
+    write_section("sweep", TEXT.format(command=command, machine=machine(), rows="\n".join(rows)))
 
 
 def row(what: str, cost: tuple[float, float], points: int, bare: float) -> str:
@@ -90,36 +92,53 @@ def chosen(count: int) -> list[Parameters]:
     return [{**points[i * len(points) // count], "LANGUAGE": "en"} for i in range(count)]
 
 
-def measure_bare(points: Sequence[Parameters], root: Path) -> float:
-    """CPU seconds of training alone, start of Python and imports not counted."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--bare", root],
-        input=yaml.safe_dump(list(points)),
-        env={**os.environ, **ONE_THREAD},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
-    )
-    return float(done.stdout)
+def measure_bare(points: Sequence[Parameters], root: Path, processes: int) -> float:
+    """CPU seconds of training alone in so many processes, start of Python and imports not counted."""
+    shares = [points[number::processes] for number in range(processes)]
+    running = [
+        subprocess.Popen(
+            [sys.executable, __file__, "--bare", root],
+            env={**os.environ, **ONE_THREAD},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for _ in shares
+    ]
+    for process, share in zip(running, shares, strict=True):
+        assert process.stdin
+        process.stdin.write(yaml.safe_dump(share))
+        process.stdin.close()
+    seconds = 0.0
+    for process in running:
+        assert process.stdout
+        seconds += float(process.stdout.read())
+        process.wait()  # else its time counts as that of what is measured next
+    return seconds
 
 
 def train_bare(root: Path, points: Sequence[Parameters]) -> None:
     """Train points one after another; prints the CPU seconds."""
+    import keras
+
     from fer_lib import data, runs
     from fer_lib.models import ModelSpec
     from fer_lib.training import Recipe
 
-    def values(kind: type, point: Parameters) -> dict[str, object]:
+    def values(kind: type, point: Parameters) -> dict[str, Any]:
         names = [field.name for field in fields(kind) if field.name.upper() in point]
         return {name: point[name.upper()] for name in names}
 
     splits = data.load("", cache=ROOT / "data")
     start = time.process_time()
     for point in points:
-        model = ModelSpec(str(point["MODEL"]), **values(ModelSpec, point))
+        model = ModelSpec(
+            str(point["MODEL"]), **{**values(ModelSpec, point), "depth": point["DEPTH"] or None}
+        )
         recipe = Recipe(**values(Recipe, point))
         runs.train_or_reuse(splits, model, recipe, seed=int(point["SEED"]), root=root, progress=False)
+        keras.utils.clear_session()
     print(time.process_time() - start)
 
 

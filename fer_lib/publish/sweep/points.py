@@ -21,7 +21,7 @@ from fer_lib.publish import execute
 from fer_lib.publish.execute import CellError, KernelDied, Parameters
 from fer_lib.publish.kernel import Kernel
 
-GROWTH = 2.0
+GROWTH = 3.0
 """A kernel that holds so many times the memory that it held after its first point is not used again."""
 
 ATTEMPTS = 2
