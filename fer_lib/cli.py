@@ -84,15 +84,15 @@ def train(options: argparse.Namespace) -> None:
     from fer_lib.training import Recipe
 
     recipe = Recipe(**_values(Recipe, wanted))
-    width = float(wanted.pop("WIDTH"))
-    if not width and options.model != "dnn":
+    solved = not wanted["WIDTH"]
+    if solved and options.model != "dnn":
         raise InputError("WIDTH 0, which asks for as many parameters as the CNN has, is for the DNN alone.")
-    spec = ModelSpec(options.model, width=width or 1.0, **_values(ModelSpec, wanted))
+    spec = ModelSpec(options.model, **_model_values({**wanted, "WIDTH": wanted["WIDTH"] or 1.0}))
     splits = data.load(options.data, drop_leaked=options.drop_leaked)
-    if not width:
+    if solved:
         shape = parameters["q1_cnn"]
-        cnn = build(ModelSpec(str(shape["MODEL"]), **_values(ModelSpec, shape)), splits.train.pixels)
-        spec = replace(spec, width=dnn_width(cnn.count_params()))
+        cnn = build(ModelSpec(str(shape["MODEL"]), **_model_values(shape)), splits.train.pixels)
+        spec = replace(spec, width=dnn_width(cnn.count_params(), spec.depth))
     run = runs.train_or_reuse(splits, spec, recipe, seed=int(wanted["SEED"]), root=options.runs)
     print(f"{run.path}")
     for split, accuracy in run.metrics["accuracy"].items():
@@ -217,6 +217,13 @@ def _values(kind: type[Any], parameters: execute.Parameters) -> dict[str, Any]:
     """The parameters that a dataclass has fields for."""
     names = [field.name for field in fields(kind) if field.name.upper() in parameters]
     return {name: parameters[name.upper()] for name in names}
+
+
+def _model_values(parameters: execute.Parameters) -> dict[str, Any]:
+    """The parameters that describe a model; a DEPTH of 0 is its own."""
+    from fer_lib.models import ModelSpec
+
+    return {**_values(ModelSpec, parameters), "depth": parameters["DEPTH"] or None}
 
 
 def _as_parameter(name: str) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import dropwhile, pairwise
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,6 +27,10 @@ KERNEL = 3
 CNN_FILTERS = (64, 64, 128, 128, 256, 256, 512, 512)
 CNN_UNITS = (4096, 4096)
 DNN_UNITS = (256, 256, 512, 512, 1024, 2048, 2048, 4096, 4096)
+CNN_DEPTHS = range(4, 17)
+"""How many convolutions the CNN may have: one to four in each of its four blocks."""
+DNN_DEPTHS = range(1, 19)
+"""How many hidden layers the DNN may have: up to two of each of the original's nine sizes."""
 INITIALIZERS = ("glorot_uniform", "he_normal")
 
 COMPACT_FILTERS = (24, 48, 96, 192)
@@ -46,6 +51,7 @@ class ModelSpec:
             it divides by 255.
         initializer: Keras's name for the weights to start from; the original took Keras's default. The narrow CNN
             needs "he_normal" (He et al., "Delving Deep into Rectifiers", 2015) to start learning soon.
+        depth: Number of convolutions (CNN) or of hidden layers (DNN); None is the original's, 8 and 9.
     """
 
     name: str
@@ -54,6 +60,7 @@ class ModelSpec:
     dense_dropout: float = 0.5
     standardise: bool = True
     initializer: str = "glorot_uniform"
+    depth: int | None = None
 
     def __post_init__(self) -> None:
         if self.name not in MODELS:
@@ -67,6 +74,22 @@ class ModelSpec:
         if not (0 <= self.conv_dropout < 1 and 0 <= self.dense_dropout < 1):
             raise InputError(
                 f"Dropout must be at least 0 and below 1, but was {self.conv_dropout} and {self.dense_dropout}."
+            )
+        if self.depth is not None:
+            self._require_depth(self.depth)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The settings as run.json keeps them and as ids are hashed: what is None is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def _require_depth(self, depth: int) -> None:
+        if self.name not in DEPTHS:
+            raise InputError(f"The model {self.name} has one depth only; leave depth out (DEPTH 0).")
+        allowed = DEPTHS[self.name]
+        if depth not in allowed:
+            raise InputError(
+                f"The depth of the model {self.name} must be {allowed[0]} to {allowed[-1]}, but was {depth}."
             )
 
 
@@ -97,27 +120,36 @@ def build(
 
 
 def cnn(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
-    """The original's VGG-like CNN: four pairs of 3x3 convolutions, two dense layers, 40,372,679 parameters."""
-    for i, filters in enumerate(_scaled(CNN_FILTERS, spec.width), start=1):
-        x = layers.Conv2D(
-            filters, KERNEL, padding="same", activation="relu",
-            kernel_initializer=spec.initializer, name=f"conv2d_{i}",
-        )(x)  # fmt: skip
-        x = layers.Dropout(spec.conv_dropout, name=f"dropout_{i}")(x)
-        if i % 2 == 0:
-            x = layers.MaxPooling2D(name=f"max_pooling2d_{i // 2}")(x)
+    """The original's VGG-like CNN: four pairs of 3x3 convolutions, two dense layers, 40,372,679 parameters.
+
+    Of another depth, it has the same four blocks with other numbers of convolutions, as VGG11 to VGG19 have
+    (Simonyan & Zisserman, "Very Deep Convolutional Networks", 2015).
+    """
+    depth, i = spec.depth or len(CNN_FILTERS), 0
+    for block, filters in enumerate(_scaled(CNN_FILTERS[::2], spec.width), start=1):
+        for _ in range(_in_block(block, depth)):
+            i += 1
+            x = layers.Conv2D(
+                filters, KERNEL, padding="same", activation="relu",
+                kernel_initializer=spec.initializer, name=f"conv2d_{i}",
+            )(x)  # fmt: skip
+            x = layers.Dropout(spec.conv_dropout, name=f"dropout_{i}")(x)
+        x = layers.MaxPooling2D(name=f"max_pooling2d_{block}")(x)
     x = layers.Flatten(name="flatten_1")(x)
-    x = layers.Dropout(spec.dense_dropout, name="dropout_9")(x)
+    x = layers.Dropout(spec.dense_dropout, name=f"dropout_{depth + 1}")(x)
     for i, units in enumerate(_scaled(CNN_UNITS, spec.width), start=1):
         x = _hidden_dense(units, spec, name=f"dense_{i}")(x)
-        x = layers.Dropout(spec.dense_dropout, name=f"dropout_{9 + i}")(x)
+        x = layers.Dropout(spec.dense_dropout, name=f"dropout_{depth + 1 + i}")(x)
     return layers.Dense(len(EMOTIONS), activation="softmax", dtype="float32", name="dense_3")(x)
 
 
 def dnn(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
-    """The original's dense network on the flat pixels: nine hidden layers, 33,073,671 parameters."""
+    """The original's dense network on the flat pixels: nine hidden layers, 33,073,671 parameters.
+
+    Of another depth, its sizes are spread evenly over the original's, from the narrow to the wide.
+    """
     x = layers.Flatten(name="flatten")(x)
-    units_of = _scaled(DNN_UNITS, spec.width)
+    units_of = _dnn_units(spec.width, spec.depth)
     for i, units in enumerate(units_of, start=1):
         x = _hidden_dense(units, spec, name=f"dense_{i}")(x)
         rate = spec.conv_dropout if i <= len(units_of) - 2 else spec.dense_dropout
@@ -153,9 +185,12 @@ MODELS: dict[str, Callable[[keras.KerasTensor, ModelSpec], keras.KerasTensor]] =
 }
 """What stands between the prepared image and the probabilities, by name. A new model is a new entry."""
 
+DEPTHS = {"cnn": CNN_DEPTHS, "dnn": DNN_DEPTHS}
+"""What `ModelSpec.depth` may be, for models that have one."""
 
-def dnn_width(parameters: int) -> float:
-    """The width at which `dnn` comes nearest to a number of parameters.
+
+def dnn_width(parameters: int, depth: int | None = None) -> float:
+    """The width at which `dnn` of a depth comes nearest to a number of parameters.
 
     The number grows with the width in small steps (units are whole numbers), so bisection finds it.
 
@@ -165,15 +200,15 @@ def dnn_width(parameters: int) -> float:
     low, high = 1e-3, 4.0
     while high - low > 1e-6:
         middle = (low + high) / 2
-        if _dnn_parameters(middle) < parameters:
+        if _dnn_parameters(middle, depth) < parameters:
             low = middle
         else:
             high = middle
-    width = min((low, high), key=lambda w: abs(_dnn_parameters(w) - parameters))
-    if abs(_dnn_parameters(width) - parameters) > 0.02 * parameters:
+    width = min((low, high), key=lambda w: abs(_dnn_parameters(w, depth) - parameters))
+    nearest = _dnn_parameters(width, depth)
+    if abs(nearest - parameters) > 0.02 * parameters:
         raise InputError(
-            f"No dense network of this form has about {parameters:,} parameters; the nearest has "
-            f"{_dnn_parameters(width):,}."
+            f"No dense network of this form has about {parameters:,} parameters; the nearest has {nearest:,}."
         )
     return width
 
@@ -241,6 +276,19 @@ def _residual_block(x: keras.KerasTensor, filters: int, *, name: str) -> keras.K
     return layers.ReLU(name=f"{name}_relu2")(y)
 
 
-def _dnn_parameters(width: float) -> int:
-    sizes = [FACE_SIZE * FACE_SIZE, *_scaled(DNN_UNITS, width), len(EMOTIONS)]
+def _in_block(block: int, depth: int) -> int:
+    """How many convolutions the CNN's block 1, 2, 3 or 4 has; what cannot be shared out goes to the later ones."""
+    blocks = len(CNN_FILTERS) // 2
+    return depth // blocks + (block > blocks - depth % blocks)
+
+
+def _dnn_units(width: float, depth: int | None) -> list[int]:
+    """The sizes of the DNN's hidden layers; one layer alone has the widest."""
+    last, depth = len(DNN_UNITS) - 1, depth or len(DNN_UNITS)
+    places = [last - i * last // max(depth - 1, 1) for i in reversed(range(depth))]
+    return _scaled([DNN_UNITS[place] for place in places], width)
+
+
+def _dnn_parameters(width: float, depth: int | None = None) -> int:
+    sizes = [FACE_SIZE * FACE_SIZE, *_dnn_units(width, depth), len(EMOTIONS)]
     return sum((before + 1) * after for before, after in pairwise(sizes))

@@ -1,9 +1,11 @@
 import keras
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from fer_lib.errors import InputError
-from fer_lib.models import MODELS, ModelSpec, architecture, build, dnn_width, multiply_adds
+from fer_lib.models import DEPTHS, MODELS, ModelSpec, architecture, build, dnn_width, multiply_adds
+from fer_lib.publish.sweep import spec
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 48, 48)).astype(np.uint8)
 
@@ -86,6 +88,59 @@ def test_original_dropouts_stand_where_the_report_says():
     assert rates == [[0.3] * 8 + [0.5] * 3, [0.3] * 7 + [0.5] * 2]
 
 
+def kinds(model: keras.Model) -> str:
+    """The layers with weights, and the poolings, by their first letters."""
+    return "".join(
+        type(layer).__name__[0]
+        for layer in model.layers
+        if layer.weights or "Pooling" in type(layer).__name__
+    )
+
+
+@pytest.mark.parametrize(
+    ("depth", "layers"),
+    [(4, "CMCMCMCM"), (5, "CMCMCMCCM"), (8, "CCMCCMCCMCCM"), (11, "CCMCCCMCCCMCCCM"), (16, "CCCCM" * 4)],
+)
+def test_depth_of_the_cnn_is_its_convolutions_in_four_blocks(depth, layers):
+    model = build(ModelSpec("cnn", width=0.02, depth=depth), PIXELS)
+    assert kinds(model) == layers + "DDD"
+    assert model.get_layer("flatten_1").output.shape == (None, 9 * round(512 * 0.02))
+
+
+@pytest.mark.parametrize(
+    ("depth", "units"),
+    [(1, [4096]), (2, [256, 4096]), (3, [256, 1024, 4096]), (9, None), (18, None)],
+)
+def test_depth_of_the_dnn_is_its_hidden_layers_from_narrow_to_wide(depth, units):
+    sizes = [layer.units for layer in build(ModelSpec("dnn", width=1 / 64, depth=depth), PIXELS).layers
+             if isinstance(layer, keras.layers.Dense)][:-1]  # fmt: skip
+    assert len(sizes) == depth and sizes == sorted(sizes)
+    assert units is None or [64 * size for size in sizes] == units
+
+
+@pytest.mark.parametrize("name", DEPTHS)
+def test_models_own_depth_given_or_not_is_the_same_network(name):
+    own = {"cnn": 8, "dnn": 9}[name]
+    given, left = (build(ModelSpec(name, width=0.05, depth=depth), PIXELS) for depth in (own, None))
+    assert table_text(given) == table_text(left)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_dense_networks_of_the_depth_sweep_have_the_size_of_its_cnn(quick):
+    sweep = spec.read(ROOT / "notebooks" / "sweeps" / "dnn.yaml", quick=quick)
+    parameters = build(ModelSpec("cnn", width=sweep.cnn["WIDTH"]), PIXELS).count_params()
+    depths = {point["DEPTH"] for point in sweep.points}
+    assert {point["WIDTH"] for point in sweep.points} == {0} and len(depths) > 3
+    for depth in depths:
+        dnn = build(ModelSpec("dnn", width=dnn_width(parameters, depth), depth=depth), PIXELS)
+        assert dnn.count_params() == pytest.approx(parameters, rel=0.02)
+
+
+def test_record_leaves_out_a_depth_that_was_not_given():
+    assert "depth" not in ModelSpec("cnn").record
+    assert ModelSpec(**ModelSpec("cnn", depth=5).record) == ModelSpec("cnn", depth=5)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_model_turns_raw_uint8_pixels_into_probabilities(name):
     probabilities = build(ModelSpec(name, width=0.1), PIXELS).predict(PIXELS[..., np.newaxis], verbose=0)
@@ -111,8 +166,8 @@ def test_constant_training_pixels_do_not_divide_by_zero():
 
 
 def test_same_seed_gives_same_weights_and_another_seed_others():
-    spec = ModelSpec("cnn", width=0.05)
-    first, again, other = (build(spec, PIXELS, seed=seed).get_weights()[0] for seed in (1, 1, 2))
+    cnn = ModelSpec("cnn", width=0.05)
+    first, again, other = (build(cnn, PIXELS, seed=seed).get_weights()[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -147,6 +202,9 @@ def test_multiply_adds_of_the_original_cnn():
         ({"name": "vgg"}, "no model 'vgg'"),
         ({"name": "cnn", "width": 0.0}, "width of a model"),
         ({"name": "cnn", "conv_dropout": 1.0}, "Dropout must be"),
+        ({"name": "cnn", "depth": 3}, "depth of the model cnn must be 4 to 16, but was 3"),
+        ({"name": "dnn", "depth": 0}, "depth of the model dnn must be 1 to 18, but was 0"),
+        ({"name": "compact", "depth": 8}, "The model compact has one depth only"),
     ],
 )
 def test_impossible_spec_is_refused_in_one_sentence(settings, message):

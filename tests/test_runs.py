@@ -221,7 +221,7 @@ def test_every_model_of_the_package_is_of_the_run_that_its_name_says():
         found = pretrained.load(name)
         recipe, spec = Recipe(**found.record["recipe"]), ModelSpec(**found.record["model"])
         model = models.build(spec, np.zeros((1, 48, 48), np.uint8), precision=recipe.precision)
-        record = {**found.record, "model": asdict(spec), "recipe": asdict(recipe)}
+        record = {**found.record, "model": spec.record, "recipe": asdict(recipe)}
         assert trainer.run_id(record, model) == name
 
 

@@ -82,7 +82,7 @@ def train_or_reuse(
     train, validation = _divide(splits, recipe, seed)
     record = {
         "format": FORMAT,
-        "model": asdict(spec),
+        "model": spec.record,
         "recipe": asdict(recipe),
         "data": {"fingerprint": _fingerprint(splits, recipe), "source": splits.source, "drawn": splits.drawn},
         "faces": {

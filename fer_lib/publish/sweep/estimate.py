@@ -14,10 +14,13 @@ from fer_lib.publish import execute
 from fer_lib.publish.execute import Parameters
 from fer_lib.publish.sweep.run import Plan
 
-START_SECONDS = 9.0
+START_SECONDS = 6.0
 """CPU seconds that a worker needs before its first point, and"""
 POINT_SECONDS = 5.0
 """CPU seconds of a point beside its epochs: building and compiling the model, predicting, the notebook's figures."""
+
+DEPTH = {"cnn": 8, "dnn": 9}
+"""The depth that models have where none is given."""
 
 FACE_SECONDS, FACE_WIDTH = {"cnn": 1.1e-3, "dnn": 2.8e-4}, 0.125
 """CPU seconds that profile quick's models, and the width of its CNN, need to learn from one face: where no run says
@@ -26,10 +29,11 @@ better."""
 
 @dataclass(frozen=True)
 class _Cost:
-    """What a known run needed: CPU seconds to learn from one face, by model and width."""
+    """What a known run needed: CPU seconds to learn from one face, by model, width and depth (0: its own)."""
 
     model: str
     width: float
+    depth: int
     seconds: float
 
 
@@ -56,12 +60,15 @@ def _point_seconds(point: Parameters, faces: int, known: Iterable[_Cost]) -> flo
     """CPU seconds: each face of each epoch costs what it costs in the known run that is most alike."""
     model, width = str(point.get("MODEL", "dnn")), float(point["WIDTH"]) or FACE_WIDTH
     alike = [cost for cost in known if cost.model == model] or [
-        _Cost(model, FACE_WIDTH, FACE_SECONDS.get(model, FACE_SECONDS["cnn"]))
+        _Cost(model, FACE_WIDTH, 0, FACE_SECONDS.get(model, FACE_SECONDS["cnn"]))
     ]
     nearest = min(alike, key=lambda cost: abs(math.log(cost.width / width)))
     used = faces * (1 - float(point["VALIDATION"]))
     used = min(used, float(point["TRAIN_LIMIT"]) or used)
-    return POINT_SECONDS + float(point["EPOCHS"]) * used * nearest.seconds * (width / nearest.width) ** 2
+    size = (width / nearest.width) ** 2
+    if model in DEPTH:
+        size *= (int(point.get("DEPTH", 0)) or DEPTH[model]) / (nearest.depth or DEPTH[model])
+    return POINT_SECONDS + float(point["EPOCHS"]) * used * nearest.seconds * size
 
 
 def _known(roots: Iterable[Path]) -> Iterable[_Cost]:
@@ -69,7 +76,8 @@ def _known(roots: Iterable[Path]) -> Iterable[_Cost]:
         try:
             metrics, record = _read(path), _read(path.with_name("run.json"))
             seconds = metrics["cpu_seconds"]["epoch"] / record["faces"]["train"]
-            yield _Cost(record["model"]["name"], record["model"]["width"], seconds)
+            model = record["model"]
+            yield _Cost(model["name"], model["width"], model.get("depth", 0), seconds)
         except (OSError, ValueError, KeyError):
             continue  # a run that is being written, or of another version
 
