@@ -126,6 +126,12 @@ def test_unknown_profile_names_the_known_ones(project):
         execute.resolve("quik")
 
 
+def test_package_without_the_project_says_where_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(execute, "ROOT", tmp_path)
+    with pytest.raises(InputError, match=r"needs the project's notebooks.*git clone.*`make report`"):
+        execute.resolve("quick")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -18,7 +18,7 @@ def filter_grid(
     *,
     filters: Sequence[int] | None = None,
     dead: Array | None = None,
-    columns: int = 8,
+    columns: int = 11,
     language: str = "en",
 ) -> Figure:
     """What excites each filter; below it the filter's number, grey, and its activation.
@@ -28,7 +28,7 @@ def filter_grid(
         activations: Final activation of each filter, (n,).
         filters: Number of each filter; None for 0, 1, 2, ...
         dead: bool (n,), filters whose activation is replaced by a word, or None.
-        columns: Pictures in a row, at most 10 for captions that do not touch.
+        columns: Pictures in a row, at most 12 for captions that do not touch.
         language: Of the labels.
     """
     captions = [short_number(value) for value in activations]
@@ -37,13 +37,13 @@ def filter_grid(
     return _filter_pictures(pictures, captions, filters, columns, heat=False)
 
 
-def layer_output_grid(outputs: Array, *, filters: Sequence[int] | None = None, columns: int = 8) -> Figure:
+def layer_output_grid(outputs: Array, *, filters: Sequence[int] | None = None, columns: int = 11) -> Figure:
     """What each filter of a layer makes of one face, minimum to maximum; below it its number and its mean.
 
     Args:
         outputs: Array of shape (n, h, w).
         filters: Number of each filter; None for 0, 1, 2, ...
-        columns: Maps in a row, at most 10 for captions that do not touch.
+        columns: Maps in a row, at most 12 for captions that do not touch.
     """
     span = np.ptp(outputs, axis=(1, 2), keepdims=True)
     maps = (outputs - outputs.min(axis=(1, 2), keepdims=True)) / np.where(span > 0, span, 1)

@@ -22,7 +22,6 @@ from fer_lib.publish.title import Title
 
 _LINK = re.compile(r'<a href="#([^"]+)">(.*?)</a>', re.DOTALL)
 _KINDS = ("drawn", "real")
-_LONG = 12  # rows of a table that a short report sets in one piece
 
 
 def assemble(
@@ -222,8 +221,7 @@ def _answer_blocks(answer: _Answer, keep: Mapping[str, Collection[str]] | None) 
     blocks = [block for output in answer.outputs for block in _blocks(answer, output)]
     shown = {block.key for block in blocks}
     if keep is not None:
-        kept = [block for block in blocks if _is_kept(block.key, keep.get(answer.question, ()))]
-        blocks = [replace(block, table=_folded(block.table)) for block in kept]
+        blocks = [block for block in blocks if _is_kept(block.key, keep.get(answer.question, ()))]
     after = f"{answer.question}.after."
     for key, section in answer.own.items():
         if key.startswith(after) and key.removeprefix(after) not in shown:
@@ -239,21 +237,6 @@ def _answer_blocks(answer: _Answer, keep: Mapping[str, Collection[str]] | None) 
             yield block
         yield from answer.added(f"after.{block.key}")
     yield from answer.added("")
-
-
-def _folded(table: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A long table in two halves side by side."""
-    rows = table.get("rows", [])
-    if len(rows) <= _LONG:
-        return table
-    half = (len(rows) + 1) // 2
-    blank = [""] * len(table["columns"])
-    pairs = zip(rows[:half], [*rows[half:], blank][:half], strict=True)
-    return {
-        "columns": [*table["columns"]] * 2,
-        "numeric": [*table["numeric"]] * 2,
-        "rows": [[*left, *right] for left, right in pairs],
-    }
 
 
 def _is_kept(key: str, kept: Collection[str]) -> bool:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -16,6 +16,11 @@ from fer_lib.publish.title import Title
 
 SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
 """File suffixes of the pictures that an answer may hold, by MIME type."""
+
+_LONG, _NARROW = (
+    12,
+    3,
+)  # rows and columns of a table that paper has in two halves if it is longer and no wider
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,10 @@ class Block:
         """The table with its caption and more after that, as HTML."""
         return Markup(table_html(self.table, self.caption + more, identifier=self.identifier))
 
+    def table_on_paper(self, more: Markup) -> Markup:
+        """The same, a long and narrow table in two halves side by side."""
+        return replace(self, table=_folded(self.table)).table_with(more)
+
     @property
     def address(self) -> str:
         """The picture as an address that holds all of it, for a page that stands alone."""
@@ -85,6 +94,20 @@ class Block:
     def file(self) -> str:
         """The picture's file name, for paper."""
         return f"{self.identifier}.{SUFFIXES[self.mime]}"
+
+
+def _folded(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A long and narrow table in two halves side by side, any other as it is."""
+    rows, columns = table["rows"], table["columns"]
+    if len(rows) <= _LONG or len(columns) > _NARROW:
+        return table
+    half = (len(rows) + 1) // 2
+    pairs = zip(rows[:half], [*rows[half:], [""] * len(columns)][:half], strict=True)
+    return {
+        "columns": [*columns] * 2,
+        "numeric": [*table["numeric"]] * 2,
+        "rows": [[*left, *right] for left, right in pairs],
+    }
 
 
 def _as_webp(png: bytes) -> bytes:

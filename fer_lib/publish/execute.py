@@ -58,8 +58,18 @@ class LiveKernel(Protocol):
 
 
 def source_notebook(name: str) -> Path:
-    """The notebook of a question, as committed."""
-    return ROOT / "notebooks" / f"{name}.ipynb"
+    """The notebook of a question, as committed.
+
+    Raises:
+        InputError: There are no notebooks: an installed package comes without.
+    """
+    folder = ROOT / "notebooks"
+    if not folder.is_dir():
+        raise InputError(
+            "This needs the project's notebooks, profiles and words, which do not come with an installed package; "
+            "get the project itself (git clone) and type `make report` in its folder."
+        )
+    return folder / f"{name}.ipynb"
 
 
 def defaults(name: str) -> Parameters:
@@ -89,10 +99,10 @@ def resolve(profile: str, settings: Mapping[str, str] | None = None) -> dict[str
         InputError: An unknown profile, notebook or parameter (with the nearest known name), or a value of
             another type than the default's.
     """
+    committed = {name: defaults(name) for name in NOTEBOOKS}
     if profile not in profile_names():
         raise InputError(f"There is no profile {profile!r}; the profiles are {', '.join(profile_names())}.")
     path = ROOT / "notebooks" / "profiles" / f"{profile}.yaml"
-    committed = {name: defaults(name) for name in NOTEBOOKS}
     resolved = {name: dict(parameters) for name, parameters in committed.items()}
     for name, values in _read_profile(path).items():
         require_known(name, NOTEBOOKS, f"notebook in {path.name}")

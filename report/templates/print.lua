@@ -6,11 +6,9 @@ end
 
 local function figure(element)
   local image = element.content[1].content[1]
-  -- Figures float, so that no page ends half empty; the first of an answer to the foot, below the question.
-  local placement = element.classes:includes("foot") and "bottom" or element.classes:includes("float") and "auto" or "none"
   local opening = string.format(
-    "#figure(kind: image, placement: %s, image(%s, alt: %s, width: %s), caption: [",
-    placement, quoted(image.src), quoted(pandoc.utils.stringify(image.caption)), image.attributes.width)
+    "#figure(kind: image, image(%s, alt: %s, width: %s), caption: [",
+    quoted(image.src), quoted(pandoc.utils.stringify(image.caption)), image.attributes.width)
   local blocks = pandoc.Blocks { pandoc.RawBlock("typst", opening) }
   blocks:extend(element.caption.long)
   blocks:insert(pandoc.RawBlock("typst", "])<" .. element.identifier .. ">"))
@@ -31,10 +29,10 @@ local function headlines(element)
   return element
 end
 
--- An answer starts on a page of its own, after the figures of the one before.
-local function header(element)
-  if not element.classes:includes("page") then return nil end
-  return { pandoc.RawBlock("typst", "#place.flush()\n#pagebreak(weak: true)"), element }
+-- Which run a figure or table comes from: small, and in one piece.
+local function run(element)
+  if not element.classes:includes("runs") then return nil end
+  return { pandoc.RawInline("typst", "#h(0.9em)#box(text(size: 0.9em)["), element, pandoc.RawInline("typst", "])") }
 end
 
 local function word(element)
@@ -42,4 +40,4 @@ local function word(element)
 end
 
 -- Two passes: a description is read before its words are no words any more.
-return { { Figure = figure, Div = headlines, Header = header }, { Str = word } }
+return { { Figure = figure, Div = headlines, Span = run }, { Str = word } }
