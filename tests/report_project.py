@@ -104,7 +104,7 @@ def first(answer: Answer, name: str = "模型", **facts: Any) -> None:
     answer.text("question")
     answer.text("training", epochs=3, name=name)
     answer.figure(figure(), "curves", epochs=3, name=name)
-    layers = pd.DataFrame({"層": [f"conv2d_{i}" for i in range(60)], "參數": np.arange(60) * 1000})
+    layers = pd.DataFrame({"層": [f"conv2d_{i}" for i in range(160)], "參數": np.arange(160) * 1000})
     answer.table(layers, "layers", formats={"參數": ",d"})
     answer.facts(accuracy=0.6389, faces=5000, **facts)
 

@@ -1,5 +1,6 @@
 """Words of a student's own in the report."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -87,9 +88,15 @@ def test_a_short_report_keeps_parts_and_their_variants_and_numbers_them_anew(tol
     ]
 
 
-def test_the_short_form_keeps_parts_that_there_are():
-    kept = yaml.safe_load((report_folder() / "short.yaml").read_text(encoding="utf-8"))
-    for question, names in kept.items():
-        there = read_sections(report_folder() / "text" / "en" / f"{question}.md")
-        unknown = [n for n in names if not any(key == n or key.startswith(f"{n}.") for key in there)]
-        assert unknown == [], question
+KEPT = yaml.safe_load((report_folder() / "short.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("question", KEPT)
+def test_the_short_form_keeps_parts_that_there_are_and_what_they_point_to(question):
+    names = KEPT[question]
+    there = read_sections(report_folder() / "text" / "en" / f"{question}.md")
+    unknown = [n for n in names if not any(key == n or key.startswith(f"{n}.") for key in there)]
+    assert unknown == []
+    kept = {key: there[key] for key in there if any(key == n or key.startswith(f"{n}.") for n in names)}
+    pointed = {(key, target) for key in kept for target in re.findall(r"\]\(#([\w.]+)\)", kept[key].text)}
+    assert {(key, target) for key, target in pointed if target not in kept} == set()

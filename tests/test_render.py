@@ -125,7 +125,7 @@ def test_every_picture_has_a_description(page: BeautifulSoup) -> None:
 
 def test_table_heads_say_what_they_are_heads_of(page: BeautifulSoup) -> None:
     assert [th.get_text() for th in page.select("thead th[scope=col]")] == ["層", "參數"]
-    assert len(page.select("tbody th[scope=row]")) == 60
+    assert len(page.select("tbody th[scope=row]")) == 160
 
 
 def test_code_and_parameters_are_folded_away(page: BeautifulSoup) -> None:
@@ -204,7 +204,12 @@ def test_a_long_table_goes_on_on_the_next_page_with_its_head(paper: PdfReader) -
     holding = [text for text in pages if "conv2d_" in text]
     assert len(holding) > 1
     assert all("參數" in text for text in holding)
-    assert "conv2d_59" in holding[-1]
+    assert "conv2d_159" in holding[-1]
+
+
+def test_a_long_and_narrow_table_is_set_in_two_halves(paper: PdfReader) -> None:
+    text = " ".join(page.extract_text() for page in paper.pages)
+    assert "conv2d_0 0 conv2d_80 80,000" in " ".join(text.split())
 
 
 def test_a_plot_stays_a_drawing_on_paper(paper: PdfReader) -> None:

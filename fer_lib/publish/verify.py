@@ -100,7 +100,7 @@ def verify(executed: Path, *, data_source: str | None = None) -> Verdict:
 
 def compare(told: Mapping[str, Any], found: Mapping[str, Any], tolerances: Tolerances) -> Verdict:
     """Compare two trees of facts, leaf by leaf; words must be the same where they are compared at all."""
-    old, new = dict(_leaves(told)), dict(_leaves(found))
+    old, new = dict(leaves(told)), dict(leaves(found))
     compared = exact = 0
     differences = []
     for name in sorted(old | new):
@@ -148,11 +148,12 @@ def _near(a: Any, b: Any, tolerance: float) -> bool:
     return numbers and abs(a - b) <= tolerance
 
 
-def _leaves(facts: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(facts: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """All that facts hold, by dotted names such as `accuracy.validation.value`."""
     if isinstance(facts, Mapping | list):
         items = facts.items() if isinstance(facts, Mapping) else enumerate(facts)
         for key, value in items:
-            yield from _leaves(value, f"{name}.{key}" if name else str(key))
+            yield from leaves(value, f"{name}.{key}" if name else str(key))
     else:
         yield name, facts
 
