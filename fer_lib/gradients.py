@@ -30,6 +30,9 @@ from fer_lib.networks import (
 BATCH = 64
 """Most images in memory at once, unless told otherwise."""
 
+THIN = 4
+"""Up to so many channels an image's own filter is quicker applied channel by channel than as a product."""
+
 MID_GREY = 127.5
 
 _COMPILED: WeakKeyDictionary[keras.Model, dict[str, Callable[..., Any]]] = WeakKeyDictionary()
@@ -193,19 +196,15 @@ def ascend(
         ValueError: Shapes do not fit the model.
     """
     check_images(model, images)
-    function = _compiled(model, f"ascend {layer}", lambda: _ascent_function(model, layer))
-    low, high = clip or (-np.inf, np.inf)
     r = regularisation
-    numbers = np.array([learning_rate, low, high, r.total_variation, r.decay], np.float32)
+    function = _compiled(model, f"ascend {layer} {r}", lambda: _ascent_function(model, layer, r))
     height, width = images.shape[1:3]
     settings = (
+        tf.constant([learning_rate, *(clip or (-np.inf, np.inf))], tf.float32),
         tf.constant(_shifts(done + steps, r.jitter, seed)[done:], tf.int32),
         tf.constant([(done + step + 1) % r.blur_every == 0 for step in range(steps)]),
-        tf.constant(numbers),
         tf.constant(_low_pass(height, width, r.coarse), tf.complex64),
         tf.constant(_blur(height, width, r.blur), tf.complex64),
-        tf.constant(r.coarse != 0),
-        tf.constant(r.blur != 0),
     )
     images, history = _batched(function, images, channels, batch_size, *settings)
     return images, history.T
@@ -264,66 +263,69 @@ def _layer_gradient_function(both: keras.Model) -> Callable[..., Any]:
     return _compile(gradients, both)
 
 
-def _ascent_function(model: keras.Model, layer: str) -> Callable[..., Any]:
+def _ascent_function(model: keras.Model, layer: str, r: Regularisation) -> Callable[..., Any]:
     part, sums_of, activation = _channel_sums(model, layer)
 
     def of_channel(maps: tf.Tensor, reduce: Callable[..., tf.Tensor]) -> tf.Tensor:
         return reduce(maps, axis=list(range(1, maps.shape.rank)))
 
-    def unit(direction: tf.Tensor) -> tf.Tensor:
-        rms = tf.sqrt(tf.reduce_mean(tf.square(direction), axis=(1, 2, 3), keepdims=True))
-        # Not `/ (rms + epsilon)`: a mean over many positions has gradients as small as any usual epsilon.
-        return tf.math.divide_no_nan(direction, rms)
-
     def ascent(
         images: tf.Tensor,
         channels: tf.Tensor,
+        numbers: tf.Tensor,
         shifts: tf.Tensor,
         blurs: tf.Tensor,
-        numbers: tf.Tensor,
         coarse: tf.Tensor,
         blur: tf.Tensor,
-        is_coarse: tf.Tensor,
-        is_blurred: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        rate, low, high, smoothing, decay = tf.unstack(numbers)
+        rate, low, high = tf.unstack(numbers)
         steps = tf.shape(shifts)[0]
-        history = tf.TensorArray(tf.float32, size=steps + 1, element_shape=channels.shape)
-        for step in tf.range(steps):
+
+        def direction(images: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             with tf.GradientTape() as tape:
                 tape.watch(images)
-                before = sums_of(part(tf.roll(images, shifts[step], (1, 2)), training=False), channels)
+                seen = tf.roll(images, shifts[step], (1, 2)) if r.jitter else images
+                before = sums_of(part(seen, training=False), channels)
                 active = of_channel(activation(before), tf.reduce_mean)
                 goal = tf.where(active == 0, of_channel(before, tf.reduce_max), active)
-            direction = tape.gradient(goal, images)
-            if is_coarse:
-                direction = _filtered(direction, coarse)
-            direction = unit(direction)
-            if smoothing > 0:
-                direction -= smoothing * unit(_roughness_gradient(images))
-            images = tf.clip_by_value(images + rate * direction, low, high)
-            if decay > 0:
-                images = MID_GREY + (1 - decay) * (images - MID_GREY)
-            if is_blurred and blurs[step]:
-                images = _filtered(images, blur)
-            history = history.write(step, active)
-        active = of_channel(activation(sums_of(part(images, training=False), channels)), tf.reduce_mean)
-        history = history.write(steps, active)
-        return images, tf.transpose(history.stack())
+            found = tape.gradient(goal, images)
+            return active, _unit(_filtered(found, coarse) if r.coarse else found)
 
-    switch = tf.TensorSpec((), tf.bool)
+        def climb(
+            step: tf.Tensor, images: tf.Tensor, history: tf.TensorArray
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
+            active, move = direction(images, step)
+            if r.total_variation:
+                move -= r.total_variation * _unit(_roughness_gradient(images))
+            images = tf.clip_by_value(images + rate * move, low, high)
+            if r.decay:
+                images = MID_GREY + (1 - r.decay) * (images - MID_GREY)
+            if r.blur:
+                images = tf.cond(blurs[step], lambda: _filtered(images, blur), lambda: images)
+            return step + 1, images, history.write(step, active)
+
+        history = tf.TensorArray(tf.float32, size=steps + 1, element_shape=channels.shape)
+        _, images, history = tf.while_loop(lambda step, *_: step < steps, climb, (0, images, history))
+        active = of_channel(activation(sums_of(part(images, training=False), channels)), tf.reduce_mean)
+        return images, tf.transpose(history.write(steps, active).stack())
+
     spectrum = tf.TensorSpec((None, None), tf.complex64)
     return _compile(
         ascent,
         part,
+        tf.TensorSpec((3,), tf.float32),
         tf.TensorSpec((None, 2), tf.int32),
         tf.TensorSpec((None,), tf.bool),
-        tf.TensorSpec((5,), tf.float32),
         spectrum,
         spectrum,
-        switch,
-        switch,
     )
+
+
+def _unit(direction: tf.Tensor) -> tf.Tensor:
+    """Directions (n, h, w, c) with a root mean square of 1 for each image; zeros stay zeros."""
+    rms = tf.sqrt(tf.reduce_mean(tf.square(direction), axis=(1, 2, 3), keepdims=True))
+    # Not `/ (rms + epsilon)`: a mean over many positions has gradients as small as any usual epsilon.
+    return tf.math.divide_no_nan(direction, rms)
 
 
 def _channel_sums(
@@ -344,32 +346,31 @@ def _channel_sums(
 
 
 def _own_channel(convolution: keras.layers.Conv2D, given: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
-    """The sums of one channel of a convolution for each image, (n, h', w'): the others need not be computed.
-
-    Each place of the kernel is a product of the whole image with its weights; their results are shifted and added.
-    """
-    height, width, depth = given.shape[1:]
-    (rows, columns), steps, spread = convolution.kernel_size, convolution.strides, convolution.dilation_rate
-    around, sizes = [], []
-    for length, size, step, gap in zip((height, width), (rows, columns), steps, spread, strict=True):
-        reach = (size - 1) * gap + 1
-        same = convolution.padding == "same"
-        sizes.append(-(-length // step) if same else (length - reach) // step + 1)
-        lacking = max(0, (sizes[-1] - 1) * step + reach - length) if same else 0
-        around.append((lacking // 2, lacking - lacking // 2))
-    padded = tf.pad(tf.cast(given, tf.float32), [(0, 0), *around, (0, 0)])
-    tall, wide = padded.shape[1:3]
-    weights = tf.gather(tf.transpose(tf.convert_to_tensor(convolution.kernel), (3, 2, 0, 1)), channels)
-    products = tf.matmul(
-        tf.reshape(padded, (-1, tall * wide, depth)), tf.reshape(weights, (-1, depth, rows * columns))
-    )
-    products = tf.reshape(products, (-1, tall, wide, rows * columns))
-    spans = [(count - 1) * step + 1 for count, step in zip(sizes, steps, strict=True)]
-    sums = tf.add_n([
-        products[:, y * spread[0] : y * spread[0] + spans[0] : steps[0],
-                 x * spread[1] : x * spread[1] + spans[1] : steps[1], y * columns + x]
-        for y in range(rows) for x in range(columns)
-    ])  # fmt: skip
+    """The sums of one channel of a convolution for each image, (n, h', w'): the others need not be computed."""
+    weights = tf.gather(tf.convert_to_tensor(convolution.kernel), channels, axis=3)
+    rows, columns, depth, _ = weights.shape
+    height, width = given.shape[1:3]
+    given = tf.cast(given, tf.float32)
+    if depth <= THIN and len(set(convolution.strides)) == 1:
+        # All images as one, whose channels each have a filter of their own.
+        sums = keras.ops.depthwise_conv(
+            tf.reshape(tf.transpose(given, (1, 2, 0, 3)), (1, height, width, -1)),
+            tf.reshape(tf.transpose(weights, (0, 1, 3, 2)), (rows, columns, -1, 1)),
+            strides=convolution.strides,
+            padding=convolution.padding,
+            dilation_rate=convolution.dilation_rate,
+        )[0]
+        sums = tf.reduce_sum(tf.reshape(sums, (*sums.shape[:2], -1, depth)), axis=3)
+        sums = tf.transpose(sums, (2, 0, 1))
+    else:
+        # What each place of the filter makes of each pixel is one product; a convolution adds them up, shifted.
+        places = rows * columns
+        products = tf.matmul(
+            tf.reshape(given, (-1, height * width, depth)),
+            tf.reshape(tf.transpose(weights, (3, 2, 0, 1)), (-1, depth, places)),
+        )
+        shifts = tf.reshape(tf.eye(places), (rows, columns, places, 1))
+        sums = convolution.convolution_op(tf.reshape(products, (-1, height, width, places)), shifts)[..., 0]
     if convolution.use_bias:
         sums += tf.gather(tf.convert_to_tensor(convolution.bias), channels)[:, tf.newaxis, tf.newaxis]
     return sums
@@ -392,7 +393,11 @@ def _compile(
         )
     images = tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32)
     targets = tf.TensorSpec((None,), tf.int32)
-    compiled: Callable[..., Any] = tf.function(function, input_signature=(images, targets, *settings))
+    compiled: Callable[..., Any] = tf.function(
+        function,
+        input_signature=(images, targets, *settings),
+        autograph=False,  # which would take four fifths of the time of compiling, for nothing
+    )
     return compiled
 
 

@@ -8,6 +8,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from fer_lib import gradients
@@ -272,15 +273,31 @@ def test_another_backend_than_tensorflow_is_named(monkeypatch):
         input_gradients(small_cnn(), random_images(1), np.array([0]))
 
 
-@pytest.mark.parametrize("stride", [1, 2, 3])
-@pytest.mark.parametrize("padding", ["same", "valid"])
-def test_the_activations_of_an_ascent_are_those_of_the_convolution(stride, padding):
+@pytest.mark.parametrize(
+    ("depth", "strides", "dilation", "padding"),
+    [
+        (3, 2, 1, "same"),
+        (3, 3, 1, "valid"),
+        (3, 1, 2, "valid"),
+        (3, (1, 2), 1, "same"),
+        (6, 2, 1, "same"),
+        (6, (2, 1), 1, "valid"),
+        (6, 1, 2, "same"),
+    ],
+)
+def test_an_ascent_goes_by_the_maps_of_the_convolution(depth, strides, dilation, padding):
     keras.utils.set_random_seed(0)
     convolution = layers.Conv2D(
-        5, (3, 4), strides=stride, padding=padding, bias_initializer="normal", name="conv"
-    )
-    model = keras.Sequential([keras.Input((9, 12, 3)), layers.Rescaling(1 / 255), convolution])
-    images, channels = random_images(4, (9, 12, 3)), np.array([4, 0, 2, 2])
-    _, history = ascend(model, "conv", channels, images, steps=1, learning_rate=1.0)
-    expected = model(images).numpy().mean(axis=(1, 2))[np.arange(4), channels]
+        5, (3, 4), strides=strides, dilation_rate=dilation, padding=padding, activation="tanh",
+        bias_initializer="normal", name="conv",
+    )  # fmt: skip
+    model = keras.Sequential([keras.Input((9, 12, depth)), layers.Rescaling(1 / 255), convolution])
+    images, channels = random_images(4, (9, 12, depth)), np.array([4, 0, 2, 2])
+    moved, history = ascend(model, "conv", channels, images, steps=1, learning_rate=1.0)
+    variable = tf.Variable(images)
+    with tf.GradientTape() as tape:
+        expected = tf.gather(tf.reduce_mean(model(variable), (1, 2)), channels, batch_dims=1)
+    slope = tape.gradient(expected, variable).numpy()
     np.testing.assert_allclose(history[0], expected, rtol=1e-3, atol=1e-5)
+    rms = np.sqrt(np.square(slope).mean(axis=(1, 2, 3), keepdims=True))
+    np.testing.assert_allclose(moved - images, slope / rms, atol=1e-3)
