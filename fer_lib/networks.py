@@ -128,8 +128,16 @@ def last_maps(model: keras.Model) -> str:
 
 
 def convolution_layers(model: keras.Model) -> list[str]:
-    """Names of a model's convolution layers, first to last, those of nested models too."""
-    return [name for name, layer in layers_by_name(model).items() if isinstance(layer, _CONVOLUTIONS)]
+    """Names of the convolution layers that look for patterns, first to last, those of nested models too.
+
+    A filter of one pixel has no pattern: it mixes channels, as in a shortcut. Such layers are named only where a
+    model has no others.
+    """
+    convolutions = {
+        name: layer for name, layer in layers_by_name(model).items() if isinstance(layer, _CONVOLUTIONS)
+    }
+    wide = [name for name, layer in convolutions.items() if max(layer.kernel_size) > 1]
+    return wide or list(convolutions)
 
 
 def layers_by_name(model: keras.Model) -> dict[str, keras.layers.Layer]:

@@ -186,9 +186,17 @@ def test_a_layer_without_maps_has_no_layer_outputs(model):
 
 
 def test_convolution_layers_are_named_in_order_with_those_of_nested_models(model):
-    outer = keras.Sequential([keras.Input(SHAPE), layers.Conv2D(1, 1, name="first"), model])
+    outer = keras.Sequential([keras.Input(SHAPE), layers.Conv2D(1, 3, padding="same", name="first"), model])
     assert convolution_layers(model) == ["conv2d_1", "conv2d_2"]
     assert convolution_layers(outer) == ["first", "conv2d_1", "conv2d_2"]
+
+
+def test_convolutions_of_one_pixel_are_named_only_where_there_are_no_others():
+    image = keras.Input(SHAPE)
+    shortcut = layers.Conv2D(3, 1, name="shortcut")(image)
+    pattern = layers.Conv2D(3, 3, padding="same", name="pattern")(image)
+    assert convolution_layers(keras.Model(image, layers.Add()([pattern, shortcut]))) == ["pattern"]
+    assert convolution_layers(keras.Model(image, shortcut)) == ["shortcut"]
 
 
 def test_pictures_are_centred_on_mid_grey_whatever_their_range():
