@@ -85,11 +85,14 @@ def saliency_explorer(
     word, names = words(language), EMOTION_NAMES[language]
 
     def show(face: int, upload: Any, method: str, label: int | None, keep: float) -> None:
-        pixels = photo.portrait(io.BytesIO(upload[0]["content"])).pixels if upload else faces.pixels[face]
-        view = saliency_view(
-            model, pixels, method=method, label=label, keep=keep, language=language, seed=seed
+        pixels = faces.pixels[face]
+        if upload:
+            pixels, found = photo.portrait(io.BytesIO(upload[0]["content"]))
+            if not found:
+                print(word["no_face"])
+        _show(
+            saliency_view(model, pixels, method=method, label=label, keep=keep, language=language, seed=seed)
         )
-        _show(view)
 
     return widgets.interactive(
         show,

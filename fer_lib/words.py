@@ -102,6 +102,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "nose": ("Nose", "鼻子"),
     "mouth": ("Mouth", "嘴巴"),
     "photo": ("Own photo", "自己的照片"),
+    "no_face": (
+        "No face was found in the photograph, so its middle is shown.",
+        "照片裡找不到臉，因此取中間的部分。",
+    ),
     "masked_share": ("Keep", "保留比例"),
     "plain": ("plain", "無限制"),
     "regularised": ("regularised", "正則化"),

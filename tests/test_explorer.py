@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+from datetime import UTC, datetime
+
+import ipywidgets as widgets
 import keras
 import matplotlib as mpl
 import numpy as np
 import pytest
 from conftest import striped_faces
 from keras import layers
+from PIL import Image
 
 from fer_lib import explorer, plots
 from fer_lib.emotions import EMOTION_NAMES
@@ -50,3 +55,21 @@ def test_a_view_is_headed_by_the_class_and_its_probability(model):
     answer = EMOTION_NAMES["en"][int(np.argmax(belief))]
     own = explorer.saliency_view(model, face, method="gradient")
     assert any(text.get_text().startswith(answer) for text in own.axes[0].texts)
+
+
+def test_a_photograph_without_a_face_is_explained_by_its_middle_and_that_is_said(model, capsys):
+    panel = explorer.saliency_explorer(model, striped_faces(1), method="gradient")
+    upload = next(child for child in panel.children if isinstance(child, widgets.FileUpload))
+    photo = io.BytesIO()
+    Image.fromarray(np.full((50, 70), 128, np.uint8)).save(photo, "PNG")
+    content = memoryview(photo.getvalue())
+    upload.value = (
+        {
+            "name": "me.png", "type": "image/png", "size": len(content), "content": content,
+            "last_modified": datetime.now(UTC),
+        },
+    )  # fmt: skip
+    panel.update()
+    printed = capsys.readouterr()
+    assert "No face was found in the photograph" in printed.out
+    assert "Traceback" not in printed.out + printed.err
