@@ -131,6 +131,16 @@ _WORDS: dict[str, tuple[str, str]] = {
 }
 
 
+def written(value: str | float, spec: str = "") -> str:
+    """A number as print has it, with a true minus sign; a text as it is.
+
+    Raises:
+        ValueError: The format does not fit.
+    """
+    text = format(value, spec)
+    return text if isinstance(value, str) else text.replace("-", "\N{MINUS SIGN}", text.startswith("-"))
+
+
 def words(language: str) -> Mapping[str, str]:
     """The words of a language by key.
 

@@ -9,7 +9,7 @@ import pytest
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
 from fer_lib.faces import REGIONS
-from fer_lib.words import words
+from fer_lib.words import words, written
 
 
 def test_no_word_is_empty_in_any_language():
@@ -38,3 +38,17 @@ def test_every_region_of_a_drawn_face_has_a_word():
 def test_an_unknown_language_is_an_error_that_names_the_languages():
     with pytest.raises(InputError, match=r"no language 'fr'; the languages are en, zh-TW"):
         words("fr")
+
+
+@pytest.mark.parametrize(
+    ("value", "spec", "text"),
+    [
+        (-0.25, ".2f", "−0.25"),
+        (-0.0004, ".1%", "−0.0%"),
+        (6e-28, ".1g", "6e-28"),
+        ("a-b", "", "a-b"),
+        (-3, "", "−3"),
+    ],
+)
+def test_negative_numbers_have_a_true_minus_sign(value, spec, text):
+    assert written(value, spec) == text

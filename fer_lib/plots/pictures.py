@@ -32,11 +32,13 @@ def face_grid(images: Array, titles: Sequence[str] = (), *, columns: int = 7) ->
 def picture_grid(
     count: int, columns: int, *, above: float = 0, below: float = 0
 ) -> tuple[Figure, Axes, float, list[tuple[float, float]]]:
-    """A canvas with room for square pictures in rows: their size and top left corners in inches."""
+    """A canvas with room for square pictures in even rows: their size and top left corners in inches."""
     pitch = (WIDTH + 0.04) / columns
     height = above + pitch + below
-    figure, ax = canvas(math.ceil(count / columns) * height, min(count, columns) * pitch - 0.04)
-    corners = [(i % columns * pitch, i // columns * height + above) for i in range(count)]
+    rows = math.ceil(count / columns)
+    across = math.ceil(count / rows)  # no last row of one or two
+    figure, ax = canvas(rows * height, across * pitch - 0.04)
+    corners = [(i % across * pitch, i // across * height + above) for i in range(count)]
     return figure, ax, pitch - 0.04, corners
 
 

@@ -12,7 +12,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fer_lib.words import words
+from fer_lib.words import words, written
 
 Array = npt.NDArray[Any]
 
@@ -100,4 +100,4 @@ def readable_on(color: tuple[float, ...]) -> str:
 def short_number(value: float) -> str:
     """Three digits, or all before the point."""
     digits = 2 - math.floor(math.log10(abs(value))) if value else 0
-    return f"{value:,.{min(max(digits, 0), 2)}f}"
+    return written(value, f",.{min(max(digits, 0), 2)}f")

@@ -15,6 +15,7 @@ from IPython.display import display
 from fer_lib.errors import InputError
 from fer_lib.publish.explore import Cells, Frames, curves
 from fer_lib.publish.prose import Facts, Section, find_section, nearest, read_sections, report_folder
+from fer_lib.words import written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +110,7 @@ class Answer:
             "sortable": sortable,
             "rows": [
                 [
-                    "" if absent else format(cell, specs.get(name, ""))
+                    "" if absent else written(cell, specs.get(name, ""))
                     for name, cell, absent in zip(columns, row, blank, strict=True)
                 ]
                 for row, blank in zip(

@@ -26,6 +26,7 @@ from typing import Any
 import mistune
 
 from fer_lib.errors import InputError
+from fer_lib.words import written
 
 Facts = Mapping[str, Any]
 """What a run found: nested mappings with string keys, lists, strings, numbers, booleans, None."""
@@ -113,7 +114,7 @@ class Section:
                 "but a placeholder shows a number or a string."
             )
         try:
-            return format(value, spec)
+            return written(value, spec)
         except ValueError as error:
             raise InputError(
                 f"{self.path}, line {line}: {{{name}}} is {value!r}, "
