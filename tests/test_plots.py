@@ -102,14 +102,14 @@ FIGURES = {
         language=language,
     ),
     "filter_grid": lambda language: plots.filter_grid(
-        faces(20), np.linspace(0, 1e4, 20), dead=np.arange(20) < 1, language=language
+        faces(22), np.linspace(0, 1e4, 22), dead=np.arange(22) < 1, language=language
     ),
     "picture_rows": lambda language: plots.picture_rows(
         {words(language)[name]: faces() for name in ("untrained", "changed_face")},
         [["100%"] * 7, ["<= 13"] * 7],
         headings=EMOTION_NAMES[language],
     ),
-    "layer_output_grid": lambda _: plots.layer_output_grid(heat(20)),
+    "layer_output_grid": lambda _: plots.layer_output_grid(heat(22)),
     "cost_and_accuracy": lambda language: plots.cost_and_accuracy(
         board(), [True, False, True], language=language
     ),
@@ -343,7 +343,7 @@ def test_each_filter_has_its_number_and_activation_below_and_an_inactive_one_say
         (1.234, "1.23"),
         (12.34, "12.3"),
         (123.4, "123"),
-        (-12.3, "-12.3"),
+        (-12.3, "−12.3"),
         (1234.6, "1,235"),
     ],
 )
