@@ -144,7 +144,7 @@ def test_every_text_of_a_figure_lies_on_the_page_and_is_large_enough_to_read(nam
     figure = FIGURES[name](language)
     figure.savefig(io.BytesIO(), format="png")
     page = figure.bbox
-    assert figure.get_figwidth() == plots.WIDTH
+    assert figure.get_figwidth() == pytest.approx(plots.WIDTH)
     assert figure.get_figheight() < 9.5
     for text in texts(figure):
         box = text.get_window_extent()
