@@ -97,7 +97,9 @@ def make_report(
     }
     folders = {each: out / "executed" / f"{profile}-{each}" for each in languages}
     notebooks = _execute_all(parameters, shared, folders, fingerprint)
-    document = Document(notebooks, named, form, answers, _commands(source, profile, language, form, settings))
+    document = Document(
+        notebooks, named, form, answers, _commands(source, profile, language, form, answers, settings)
+    )
     marker, files = out / f".{NAME}-{form}.key", document.files(out)
     key = document.key()
     if not (marker.is_file() and marker.read_text() == key and all(file.is_file() for file in files)):
@@ -173,13 +175,16 @@ def _kept() -> dict[str, list[str]]:
     return kept
 
 
-def _commands(source: str, profile: str, language: str, form: str, settings: Mapping[str, str]) -> list[str]:
-    """What to type to repeat the report; of the data's place no more than its name."""
+def _commands(
+    source: str, profile: str, language: str, form: str, answers: Path | None, settings: Mapping[str, str]
+) -> list[str]:
+    """What to type to repeat the report; of the places of files no more than their names."""
     words = {
         "DATA": source if data.is_drawn(source) else Path(source).name,
         "PROFILE": profile,
         "LANGUAGE": language,
         "FORM": form,
+        "ANSWERS": answers.name if answers else "",
     }
     words = {k: v for k, v in words.items() if v and (k, v) != ("FORM", "full")} | dict(settings)
     return [shlex.join(["make", "report", *(f"{k}={v}" for k, v in words.items())]), "make verify"]
