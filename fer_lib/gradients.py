@@ -166,7 +166,9 @@ def ascend(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Change each image, step by step, so that it excites its own channel of a layer more.
 
-    What is raised is the mean of the channel over all its positions. A step adds `learning_rate` times the
+    What is raised is the mean of the channel over all its positions; of a convolution without an activation
+    function, whose ReLU comes after a batch norm, the mean of what is above zero, because the plain mean asks for
+    no pattern: its gradient is the same everywhere but at the edges. A step adds `learning_rate` times the
     gradient divided by its root mean square, so that every image moves at the same pace, whatever the size of
     its gradient.
 
@@ -335,6 +337,8 @@ def _channel_sums(
     whole, activation = unactivated(model, layer)
     part, convolution = before_convolution(model, layer)
     if part is not None:
+        if activation is keras.activations.linear:
+            activation = keras.activations.relu
         return part, lambda given, channels: _own_channel(convolution, given, channels), activation
 
     def gathered(values: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:

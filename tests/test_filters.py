@@ -146,6 +146,17 @@ def test_a_gradient_too_small_for_an_epsilon_still_moves_its_image_at_full_pace(
     )
 
 
+def test_a_convolution_without_an_activation_is_excited_by_a_pattern_and_not_by_a_grey():
+    keras.utils.set_random_seed(0)
+    convolution = layers.Conv2D(3, 3, name="conv")
+    model = keras.Sequential([keras.Input(SHAPE), layers.Rescaling(1 / 64, offset=-2), convolution])
+    result = gradient_ascent(model, "conv", steps=5)
+    responses = np.maximum(layer_outputs(model, "conv", result.images[2])[2], 0)
+    assert result.activations[2] == pytest.approx(responses.mean(), rel=1e-4)
+    inside = (result.images - white_noise(SHAPE))[:, 2:-2, 2:-2]
+    assert (inside.std(axis=(1, 2, 3)) > 1).all()
+
+
 def test_white_noise_lies_around_mid_grey():
     noise = white_noise((100, 100, 1), seed=1)
     assert noise.mean() == pytest.approx(127.5, abs=1)
