@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from fer_lib.ascent import MID_GREY, PLAIN, Regularisation, ascend
 from fer_lib.errors import InputError
-from fer_lib.gradients import BATCH, MID_GREY, PLAIN, Regularisation, ascend
+from fer_lib.gradients import BATCH
 from fer_lib.networks import Images, layer_model
 
 NOISE = 20.0
@@ -82,7 +83,7 @@ def gradient_ascent(
     its filter's mean activation, by `learning_rate` grey values (root mean square). Images are in raw pixel
     units, because the model standardises by itself, and nothing keeps them in 0..255 unless `clip` does: the
     pattern is what matters, and `displayable` brings it into range. A filter that a ReLU keeps silent is first
-    led to where it responds (see `gradients.ascend`). Erhan et al., "Visualizing Higher-Layer Features of a
+    led to where it responds (see `ascent.ascend`). Erhan et al., "Visualizing Higher-Layer Features of a
     Deep Network" (2009).
 
     Args:

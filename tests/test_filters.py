@@ -8,6 +8,7 @@ import pytest
 from keras import layers
 
 from fer_lib.adversarial import adversarial
+from fer_lib.ascent import Regularisation
 from fer_lib.errors import InputError
 from fer_lib.filters import (
     REGULARISATIONS,
@@ -19,7 +20,6 @@ from fer_lib.filters import (
     pink_noise,
     white_noise,
 )
-from fer_lib.gradients import Regularisation
 from fer_lib.networks import convolution_layers
 
 SHAPE = (12, 12, 1)
