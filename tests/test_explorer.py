@@ -49,7 +49,7 @@ def test_every_control_has_a_default_and_draws_with_it(model, language, capsys):
 
 def test_a_view_is_headed_by_the_class_and_its_probability(model):
     face = striped_faces(1).pixels[0]
-    belief = model.predict(face[None, ..., None], verbose=0)[0]
+    belief = model(face[None, ..., None]).numpy()[0]
     figure = explorer.saliency_view(model, face, method="gradient", label=3)
     assert f"Happy {belief[3]:.0%}" in {text.get_text() for text in figure.axes[0].texts}
     answer = EMOTION_NAMES["en"][int(np.argmax(belief))]

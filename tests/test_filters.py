@@ -112,7 +112,7 @@ def test_the_output_layer_s_units_are_the_classes_scores_before_the_softmax(mode
     result = gradient_ascent(model, "dense_3", steps=30)
     assert len(result.filters) == 7
     assert result.activations.max() > 1
-    assert model.predict(result.images, verbose=0).argmax(axis=-1).tolist() == list(range(7))
+    assert model(result.images).numpy().argmax(axis=-1).tolist() == list(range(7))
 
 
 def model_with_biases(*biases):
@@ -289,11 +289,11 @@ def test_pink_noise_is_coarser_than_white_noise_with_the_same_strength():
 
 def test_a_face_is_changed_until_it_is_taken_for_each_other_class(model):
     face = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
-    answer = model.predict(face[None], verbose=0).argmax()
+    answer = model(face[None]).numpy().argmax()
     result = adversarial(model, face, most_steps=400)
     assert sorted([*result.targets, answer]) == list(range(7))
     assert result.reached.all()
-    np.testing.assert_array_equal(model.predict(result.images, verbose=0).argmax(axis=1), result.targets)
+    np.testing.assert_array_equal(model(result.images).numpy().argmax(axis=1), result.targets)
     np.testing.assert_array_equal(result.images, result.images.round())
     assert result.images.min() >= 0
     assert result.images.max() <= 255
@@ -305,7 +305,7 @@ def test_a_face_is_changed_until_it_is_taken_for_each_other_class(model):
 
 def test_a_target_out_of_reach_is_said_and_the_own_class_needs_no_step(model):
     face = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
-    answer = int(model.predict(face[None], verbose=0).argmax())
+    answer = int(model(face[None]).numpy().argmax())
     result = adversarial(model, face, [answer, (answer + 1) % 7], most_steps=1, learning_rate=0.01)
     np.testing.assert_array_equal(result.reached, [True, False])
     np.testing.assert_array_equal(result.steps, [0, 1])

@@ -67,7 +67,7 @@ def test_the_map_is_the_largest_absolute_gradient_of_a_pixel_s_channels(linear):
 
 def test_without_labels_the_map_is_about_the_predicted_class(linear):
     images = random_images(20)
-    predicted = linear.predict(images, verbose=0).argmax(axis=-1)
+    predicted = linear(images).numpy().argmax(axis=-1)
     assert len(set(predicted)) > 1
     np.testing.assert_array_equal(saliency_maps(linear, images), saliency_maps(linear, images, predicted))
 
@@ -306,7 +306,7 @@ def test_rise_is_the_mean_probability_weighted_by_the_masks(curved):
     mean = images.mean(axis=(1, 2), keepdims=True)
     for image, label, grey, heat in zip(images, labels, mean, found, strict=True):
         shown = grey + masks[..., np.newaxis] * (image - grey)
-        says = curved.predict(shown, verbose=0)[:, label]
+        says = curved(shown).numpy()[:, label]
         np.testing.assert_allclose(heat, np.einsum("m,mhw->hw", says, masks) / masks.sum(axis=0), rtol=1e-3)
 
 
@@ -352,7 +352,7 @@ def test_deletion_starts_at_the_image_and_ends_at_its_mean_and_insertion_ends_at
     images, labels = random_images(2), np.array([0, 2])
     heat = np.random.default_rng(0).random((2, 8, 8)).astype(np.float32)
     grey = np.broadcast_to(images.mean(axis=(1, 2), keepdims=True), images.shape)
-    says, says_grey = (curved.predict(x, verbose=0)[[0, 1], labels] for x in (images, grey))
+    says, says_grey = (curved(x).numpy()[[0, 1], labels] for x in (images, grey))
     gone = deletion(curved, images, heat, labels, steps=4)
     back = insertion(curved, images, heat, labels, steps=4)
     np.testing.assert_allclose(gone.shares, [0, 0.25, 0.5, 0.75, 1])
@@ -367,7 +367,7 @@ def test_deletion_takes_the_hottest_pixels_first(linear):
     changed = images.copy()
     changed[0, 3, 5] = images[0].mean(axis=(0, 1))
     curve = deletion(linear, images, heat, labels, steps=64)
-    np.testing.assert_allclose(curve.probabilities[0, 1], linear.predict(changed, verbose=0)[0, 2], rtol=1e-4)
+    np.testing.assert_allclose(curve.probabilities[0, 1], linear(changed).numpy()[0, 2], rtol=1e-4)
 
 
 def test_the_area_of_a_curve_is_that_of_its_trapezoids():
