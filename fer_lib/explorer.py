@@ -49,7 +49,14 @@ def saliency_view(
 
 
 def filters_view(
-    model: keras.Model, layer: str, *, way: str = "fourier", steps: int = 50, count: int = 16, seed: int = 0
+    model: keras.Model,
+    layer: str,
+    *,
+    way: str = "fourier",
+    steps: int = 50,
+    count: int = 16,
+    language: str = "en",
+    seed: int = 0,
 ) -> Figure:
     """The images that excite the first filters of a layer, the most excited first.
 
@@ -59,6 +66,7 @@ def filters_view(
         way: A key of `filters.REGULARISATIONS`.
         steps: Number of steps.
         count: At most so many filters.
+        language: Of the labels.
         seed: Decides the noise to start from.
     """
     found = filters.gradient_ascent(
@@ -74,7 +82,7 @@ def filters_view(
     order = found.ranked()
     return plots.filter_grid(
         filters.displayable(found.images[order]), found.activations[order],
-        filters=found.filters[order].tolist(), dead=found.dead[order],
+        filters=found.filters[order].tolist(), dead=found.dead[order], language=language,
     )  # fmt: skip
 
 
@@ -121,7 +129,7 @@ def filters_explorer(
     word, names = words(language), networks.convolution_layers(model)
 
     def show(layer: str, way: str, steps: int) -> None:
-        _show(filters_view(model, layer, way=way, steps=steps, seed=seed))
+        _show(filters_view(model, layer, way=way, steps=steps, language=language, seed=seed))
 
     return widgets.interactive(
         show,
