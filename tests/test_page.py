@@ -318,6 +318,9 @@ def test_printed_from_the_browser_it_is_a4_without_what_paper_cannot_do(opened: 
     for selector in ("nav", ".code", ".control", ".theme"):
         expect(page.locator(selector).first).to_be_hidden()
     expect(page.locator("#q1-matrix table")).to_be_visible()
+    # Pictures that are backgrounds are printed only where this is asked for.
+    asked = "getComputedStyle(document.querySelector('#q1-ascent .pixels')).printColorAdjust"
+    assert page.evaluate(asked) == "exact"
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
 
 
