@@ -6,6 +6,8 @@ Run as a program it is `fer-lib sweep` in that project; named to `dask worker --
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,10 +35,14 @@ AUGMENT = False
 TRAIN = """
 import json, os, signal, sys, time
 from pathlib import Path
+assert "left" not in globals()
+left = "what the next point must not see"
 run = Path(RUN_ROOT) / f"cnn-{SEED}-{EPOCHS}-{RATE}"
 run.mkdir(parents=True, exist_ok=True)
 with (Path(RUN_ROOT) / "begun.txt").open("a") as file:
     print(run.name, file=file)
+with (Path(RUN_ROOT) / "kernels.txt").open("a") as file:
+    print(os.getpid(), file=file)
 print(f"cnn: epoch 1/{EPOCHS}: 50% [validation 40.0%]", file=sys.stderr)
 held = b'x' * HOLD * 2**20
 time.sleep(WAIT)
@@ -58,15 +64,24 @@ display({"text/plain": "facts"}, raw=True, metadata={"fer_lib": {"facts": facts}
 """
 
 
-def prepared(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write the project with the course's files in it, and have `execute` take it for the project."""
+@contextmanager
+def prepared(root: Path) -> Iterator[Path]:
+    """The project with the course's files in it, which `execute` takes for the project meanwhile."""
     from conftest import striped_faces, write_course_files
 
     make(root)
     write_course_files(root, striped_faces(28), striped_faces(7))
-    monkeypatch.setattr(execute, "ROOT", root)
-    monkeypatch.setattr(execute, "NOTEBOOKS", ("q1_cnn",))
-    return root
+    with entered(root):
+        yield root
+
+
+@contextmanager
+def entered(root: Path) -> Iterator[Path]:
+    """A project that is there, which `execute` takes for the project meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execute, "ROOT", root)
+        patch.setattr(execute, "NOTEBOOKS", ("q1_cnn",))
+        yield root
 
 
 def make(root: Path) -> None:

@@ -18,8 +18,24 @@ from fer_lib.publish.sweep import leaderboard, run
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    return sweep_project.prepared(tmp_path, monkeypatch)
+def project(tmp_path):
+    with sweep_project.prepared(tmp_path) as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A project whose sweep `GRID` was run to its end by one worker."""
+    with sweep_project.prepared(tmp_path_factory.mktemp("swept")) as project:
+        sweep(sweep_project.plan(project, GRID), workers=1)
+    return project
+
+
+@pytest.fixture
+def finished(swept):
+    """The same, which `execute` takes for the project."""
+    with sweep_project.entered(swept) as project:
+        yield project
 
 
 def trained(project: Path) -> list[str]:
@@ -39,9 +55,9 @@ def sweep(plan: run.Plan, workers: int = 2) -> Path:
 GRID = "notebook: q1_cnn\ngrid: {EPOCHS: [1, 2], RATE: [0.25, 0.5]}"
 
 
-def test_leaderboard_has_every_point_the_most_accurate_and_then_the_smallest_first(project):
-    path = sweep(sweep_project.plan(project, GRID))
-    found = leaderboard.read(path.parent)
+def test_leaderboard_has_every_point_the_most_accurate_and_then_the_smallest_first(swept):
+    folder = swept / "sweeps" / "sweep"
+    found = leaderboard.read(folder)
     assert found[["rank", "point", "EPOCHS", "RATE", "accuracy", "parameters"]].to_numpy().tolist() == [
         [1, 2, 1, 0.5, 0.5, 10],
         [2, 4, 2, 0.5, 0.5, 20],
@@ -49,12 +65,11 @@ def test_leaderboard_has_every_point_the_most_accurate_and_then_the_smallest_fir
         [4, 3, 2, 0.25, 0.25, 20],
     ]
     assert leaderboard.varied(found) == ["EPOCHS", "RATE"]
-    assert all((path.parent / notebook).is_file() for notebook in found["notebook"])
+    assert all((folder / notebook).is_file() for notebook in found["notebook"])
 
 
-def test_page_shows_every_point_and_figures_once_all_have_ended(project):
-    folder = sweep(sweep_project.plan(project, GRID)).parent
-    text = (folder / "leaderboard.html").read_text()
+def test_page_shows_every_point_and_figures_once_all_have_ended(swept):
+    text = (swept / "sweeps" / "sweep" / "leaderboard.html").read_text()
     assert text.count("<tr") == 5 and text.count("<svg") == 3
     assert "http-equiv" not in text and "http://" not in text.replace("http://www.w3.org", "").replace(
         "http://purl.org", ""
@@ -62,16 +77,22 @@ def test_page_shows_every_point_and_figures_once_all_have_ended(project):
     assert all(f'href="points/{number}/q1_cnn.ipynb"' in text for number in (1, 2, 3, 4))
 
 
-def test_only_what_is_missing_is_run(project):
-    sweep(sweep_project.plan(project, "notebook: q1_cnn\ngrid: {RATE: [0.25, 0.5]}"))
-    assert len(trained(project)) == 2
-    path = sweep(sweep_project.plan(project, "notebook: q1_cnn\ngrid: {RATE: [0.25, 0.5, 0.75]}"))
-    before = path.read_bytes()
-    assert len(trained(project)) == 3
-    begun = (project / "runs" / "begun.txt").read_text()
-    sweep(sweep_project.plan(project, "notebook: q1_cnn\ngrid: {RATE: [0.25, 0.5, 0.75]}"))
-    assert (project / "runs" / "begun.txt").read_text() == begun
-    assert path.read_bytes() == before
+def test_points_of_one_worker_share_a_kernel_that_forgets(swept):
+    # The notebook itself fails if it finds what the last point left.
+    pids = (swept / "runs" / "kernels.txt").read_text().split()[:4]
+    assert len(pids) == 4 and len(set(pids)) == 1
+    assert not psutil.pid_exists(int(pids[0]))
+
+
+def test_only_what_is_missing_is_run(finished):
+    before = board(finished)
+    again = sweep(sweep_project.plan(finished, GRID)).read_bytes()
+    assert trained(finished) == sorted(f"cnn-0-{epochs}-{rate}" for epochs in (1, 2) for rate in (0.25, 0.5))
+    assert len((finished / "runs" / "begun.txt").read_text().split()) == 4
+    path = sweep(sweep_project.plan(finished, GRID.replace("[1, 2]", "[1, 2, 3]")), workers=1)
+    assert len(trained(finished)) == 6
+    assert board(finished).merge(before.drop(columns="rank"))["point"].tolist() == before["point"].tolist()
+    assert sweep(sweep_project.plan(finished, GRID)).read_bytes() == again != path
 
 
 def test_point_that_fails_is_recorded_with_its_error_and_notebook_and_the_others_run(project):
@@ -95,33 +116,13 @@ def test_kernel_that_dies_is_replaced_once(project):
     assert sorted(begun) == ["cnn-0-2--1.0"] * 2 + ["cnn-0-2--2.0"] * 2 + ["cnn-0-2-0.5"]
 
 
-@pytest.mark.parametrize(
-    ("limits", "sentence"),
-    [({"seconds": 5}, "longer than 5 seconds"), ({"memory": 0.5}, "more than 0.5 GiB of memory")],
-)
-def test_point_that_takes_more_than_it_may_is_ended_and_not_tried_again(project, limits, sentence):
-    plan = sweep_project.plan(
-        project, "notebook: q1_cnn\nparameters: {WAIT: 60, HOLD: 800}\ngrid: {SEED: [1]}", **limits
-    )
+def test_point_that_takes_more_than_it_may_is_ended_and_not_tried_again(project):
+    text = "notebook: q1_cnn\nlist: [{WAIT: 60, HOLD: 800}, {WAIT: 60, HOLD: 0}]"
     with pytest.raises(CellError):
-        sweep(plan, workers=1)
-    assert sentence in board(project)["error"][0]
-    assert len((project / "runs" / "begun.txt").read_text().split()) == 1
-
-
-def test_points_of_one_worker_share_a_kernel_that_forgets(project):
-    notebook = project / "notebooks" / "q1_cnn.ipynb"
-    notebook.write_text(
-        notebook.read_text().replace(
-            "accuracy =",
-            "assert 'left' not in globals()\\nleft = open(Path(RUN_ROOT) / 'pids.txt', 'a')\\n"
-            "print(os.getpid(), file=left, flush=True)\\naccuracy =",
-        )
-    )
-    sweep(sweep_project.plan(project, "notebook: q1_cnn\ngrid: {SEED: [1, 2, 3]}"), workers=1)
-    pids = (project / "runs" / "pids.txt").read_text().split()
-    assert len(pids) == 3 and len(set(pids)) == 1
-    assert not psutil.pid_exists(int(pids[0]))
+        sweep(sweep_project.plan(project, text, seconds=5, memory=0.5), workers=1)
+    errors = board(project).set_index("HOLD")["error"]
+    assert "more than 0.5 GiB of memory" in errors[800] and "longer than 5 seconds" in errors[0]
+    assert len((project / "runs" / "begun.txt").read_text().split()) == 2
 
 
 def test_second_process_on_the_same_sweep_is_told_so(project):
@@ -150,10 +151,10 @@ def wait_for(condition, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-SLOW = "notebook: q1_cnn\nparameters: {WAIT: 0.5}\ngrid: {SEED: [1, 2, 3], RATE: [0.25, 0.5]}"
+SLOW = GRID.replace("grid", "parameters: {WAIT: 0.5}\ngrid")
 
 
-def test_sweep_that_was_killed_goes_on_without_losing_or_repeating_a_point(project):
+def test_sweep_that_was_killed_goes_on_to_the_leaderboard_of_one_that_was_not(project, swept):
     plan = sweep_project.plan(project, SLOW)
     process = start(project, "--workers", 2)
     try:
@@ -166,9 +167,9 @@ def test_sweep_that_was_killed_goes_on_without_losing_or_repeating_a_point(proje
     psutil.wait_procs(kernels, timeout=30)
     assert not any(kernel.is_running() for kernel in kernels)
 
-    sweep(plan)
-    assert trained(project) == sorted(f"cnn-{seed}-2-{rate}" for seed in (1, 2, 3) for rate in (0.25, 0.5))
-    assert board(project)["point"].tolist() == [2, 4, 6, 1, 3, 5]
+    path = sweep(plan)
+    assert len(trained(project)) == len(set(trained(project))) == 4
+    assert path.read_bytes() == (swept / "sweeps" / "sweep" / "leaderboard.csv").read_bytes()
 
 
 def test_interrupt_stops_cleanly_and_says_how_to_go_on(project):

@@ -1,9 +1,11 @@
 """A sweep on a real dask scheduler with real workers, which die."""
 
+import json
 import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,7 +16,7 @@ from fer_lib.errors import InputError
 from fer_lib.publish import execute
 from fer_lib.publish.sweep import cluster, leaderboard, run
 
-pytest.importorskip("distributed")
+Client = pytest.importorskip("distributed").Client
 
 
 class Cluster:
@@ -26,18 +28,23 @@ class Cluster:
         self.environment = {**os.environ, "PYTHONPATH": paths, "SWEEP_PROJECT": str(project)}
         self.processes = [self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")]
 
-    def add_worker(self) -> psutil.Process:
+    def workers(self, count: int) -> list[psutil.Process]:
+        """So many workers that live; those that lack are started."""
+        living = [process for process in self.processes[1:] if process.poll() is None]
         options = (
             "--nthreads",
-            "1",
+            1,
             "--no-nanny",
             "--no-dashboard",
             "--local-directory",
             self.folder / "local",
         )
-        process = self._start("worker", *options, "--preload", sweep_project.__file__)
-        self.processes.append(process)
-        return psutil.Process(process.pid)
+        while len(living) < count:
+            living.append(self._start("worker", *options, "--preload", sweep_project.__file__))
+            self.processes.append(living[-1])
+        with Client(scheduler_file=str(self.file), timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(count, timeout=120)
+        return [psutil.Process(process.pid) for process in living]
 
     def _start(self, *command: object) -> subprocess.Popen[bytes]:
         arguments = [sys.executable, "-m", "dask", *map(str, command), "--scheduler-file", str(self.file)]
@@ -46,11 +53,7 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        from distributed import Client
-
-        with Client(scheduler_file=str(self.file), timeout=60, set_as_default=False) as client:
-            client.wait_for_workers(len(self.processes) - 1, timeout=120)
-            return str(client.scheduler.address)
+        return str(json.loads(self.file.read_text())["address"])
 
     def stop(self) -> None:
         for process in reversed(self.processes):
@@ -58,12 +61,13 @@ class Cluster:
             process.wait()
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    return sweep_project.prepared(tmp_path, monkeypatch)
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    with sweep_project.prepared(tmp_path_factory.mktemp("project")) as project:
+        yield project
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dask(project, tmp_path_factory):
     started = Cluster(tmp_path_factory.mktemp("dask"), project)
     deadline = time.monotonic() + 120
@@ -74,8 +78,29 @@ def dask(project, tmp_path_factory):
     started.stop()
 
 
+def test_worker_that_does_not_see_our_folders_gets_the_data_and_sends_the_runs(project, dask):
+    dask.workers(1)
+    plan = sweep_project.plan(project, "notebook: q1_cnn\ngrid: {RATE: [0.25, 2.0]}")
+    plan = replace(plan, folder=project / "sent", run_root=project / "sent" / "runs")
+    address = dask.address
+
+    def engine(tasks, hear):
+        options = {"source": plan.source, "run_root": plan.run_root, "shared": False}
+        return cluster.run(tasks, address, hear, **options)
+
+    with pytest.raises(execute.CellError, match="1 of 2 points failed"):
+        run.run_sweep(plan, engine)
+    [found] = leaderboard.read(plan.folder).itertuples()
+    assert found.RATE == 0.25
+    assert (plan.run_root / found.run / "run.json").is_file()
+    assert "diverged" in (plan.folder / "points" / "2" / "q1_cnn.failed.ipynb").read_text()
+    # It was trained elsewhere.
+    assert not (plan.run_root / "trained.txt").exists()
+    assert (dask.folder / "local").is_dir()
+
+
 def test_killed_worker_loses_no_point_and_repeats_none(project, dask):
-    workers = [dask.add_worker(), dask.add_worker()]
+    workers = dask.workers(2)
     text = "notebook: q1_cnn\nparameters: {WAIT: 0.4}\ngrid: {SEED: [1, 2, 3, 4], RATE: [0.25, 0.5]}"
     plan = sweep_project.plan(project, text)
     engine, heard = run.cluster_engine(plan, dask.address), []
@@ -96,26 +121,6 @@ def test_killed_worker_loses_no_point_and_repeats_none(project, dask):
     assert "epoch 1/2, validation 40.0%" in {text for _, _, text in heard}
     # No kernel is left to hold memory.
     assert workers[1].children(recursive=True) == []
-
-
-def test_worker_that_does_not_see_our_folders_gets_the_data_and_sends_the_runs(project, dask):
-    dask.add_worker()
-    plan = sweep_project.plan(project, "notebook: q1_cnn\ngrid: {RATE: [0.25, 2.0]}")
-    address = dask.address
-
-    def engine(tasks, hear):
-        options = {"source": plan.source, "run_root": plan.run_root, "shared": False}
-        return cluster.run(tasks, address, hear, **options)
-
-    with pytest.raises(execute.CellError, match="1 of 2 points failed"):
-        run.run_sweep(plan, engine)
-    [found] = leaderboard.read(plan.folder).itertuples()
-    assert found.RATE == 0.25
-    assert (plan.run_root / found.run / "run.json").is_file()
-    assert "diverged" in (plan.folder / "points" / "2" / "q1_cnn.failed.ipynb").read_text()
-    # It was trained elsewhere.
-    assert not (plan.run_root / "trained.txt").exists()
-    assert (dask.folder / "local").is_dir()
 
 
 def test_scheduler_that_does_not_answer_is_a_sentence(project, monkeypatch):
