@@ -50,13 +50,13 @@ def cost_and_accuracy(board: pd.DataFrame, front: Sequence[bool], *, language: s
     )  # fmt: skip
     for _, row in chosen.iterrows():
         ax.annotate(
-            f"#{row['rank']:.0f}", (row["cpu_seconds"], row["accuracy"]), (0, 5), textcoords="offset points",
-            ha="center", size=SMALL, color=PALETTE[1],
+            f"#{row['rank']:.0f}", (row["cpu_seconds"], row["accuracy"]), (-4, 3), textcoords="offset points",
+            ha="right", size=SMALL, color=PALETTE[1],
         )  # fmt: skip
     if board["cpu_seconds"].max() > 8 * board["cpu_seconds"].min():
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set(xlabel=word["cpu_seconds"], ylabel=word["validation_accuracy"])
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return figure_of(ax)
@@ -116,8 +116,8 @@ def parameter_effects(board: pd.DataFrame, varied: Sequence[str], *, language: s
         language: Of the labels.
     """
     word = words(language)
-    columns = min(_COLUMNS, len(varied))
-    rows = math.ceil(len(varied) / columns)
+    rows = math.ceil(len(varied) / _COLUMNS)
+    columns = math.ceil(len(varied) / rows)
     figure = Figure(figsize=(WIDTH, 2.1 * rows + 0.3), layout="constrained")
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
     for name, ax in zip(varied, axes, strict=False):
@@ -130,7 +130,7 @@ def parameter_effects(board: pd.DataFrame, varied: Sequence[str], *, language: s
         crowded = sum(map(len, labels)) > _ROOM
         ax.set_xticks(where, labels, rotation=45 if crowded else 0, ha="right" if crowded else "center")
         ax.set(xlabel=name, xlim=(-0.1, 1.1))
-        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        ax.yaxis.set_major_formatter(PercentFormatter(1))
     for ax in list(axes):
         ax.set_axis_off()
     first = figure.axes[0]
