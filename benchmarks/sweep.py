@@ -1,6 +1,6 @@
 """What a sweep costs beside the training: CPU seconds of all processes, side by side in one run.
 
-    .venv/bin/python benchmarks/sweep.py [--points 54] [--workers 1 2] [--papermill 4]
+    .venv/bin/python benchmarks/sweep.py [--points 54 [--bare-points 27]] [--workers 1 2] [--papermill 4]
 
 The same points of notebooks/sweeps/cnn.yaml in its quick form, on drawn faces, are trained, for each number of workers,
 - bare: as many processes that have imported everything call `train_or_reuse` for their share, one after another,
@@ -46,13 +46,14 @@ Points an hour are by the clock, whatever else the machine does. {machine}.
 |---|---|---|---|
 {rows}
 
-A kernel costs about 10 CPU seconds before its first point; a sweep pays them once a worker."""
+A sweep starts a kernel once a worker, a shell loop for each point."""
 
 
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--points", type=int, default=8)
+    parser.add_argument("--bare-points", type=int, help="fewer of them for the bare training")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--papermill", type=int, default=2)
     parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
@@ -65,8 +66,9 @@ def main() -> None:
         folder = Path(name)
         rows = []
         for workers in options.workers:
-            bare = measure_bare(points, folder / f"bare-{workers}", workers) / len(points)
-            rows.append(f"| bare training, {workers} at once, {len(points)} points | {bare:.2f} | | |")
+            alone = chosen(options.bare_points or options.points)
+            bare = measure_bare(alone, folder / f"bare-{workers}", workers) / len(alone)
+            rows.append(f"| bare training, {workers} at once, {len(alone)} points | {bare:.2f} | | |")
             cost = measure_sweep(points, folder / f"sweep-{workers}", workers)
             rows.append(
                 row(f"`fer-lib sweep --workers {workers}`, {len(points)} points", cost, len(points), bare)
