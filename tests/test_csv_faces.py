@@ -253,7 +253,7 @@ def test_a_damaged_gzip_file_is_refused(tmp_path: Path, damage: slice) -> None:
         read(path)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     pixels=arrays(np.uint8, st.tuples(st.integers(1, 4), st.just(48), st.just(48))),
     labels=st.lists(st.integers(0, 6), min_size=4, max_size=4),
@@ -278,7 +278,7 @@ def test_what_a_csv_writer_writes_is_read_back(
     assert_equal(read_bytes(folder, mark + text.getvalue()), faces)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(st.integers(0, PIXELS - 1), st.text("0123456789 -.x\t", max_size=5)), min_size=1, max_size=4
@@ -303,7 +303,7 @@ def test_pixels_are_read_as_a_plain_loop_reads_them(
         assert table.faces.pixels[0].ravel().tolist() == list(map(int, written))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_damaged_file_gives_whole_faces_or_an_input_error(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

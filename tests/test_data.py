@@ -353,7 +353,7 @@ def test_copies_are_held_out_as_often_as_other_faces() -> None:
     assert np.mean(held_out < 200) == pytest.approx(0.2, abs=0.04)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     groups=st.lists(st.integers(0, 60), min_size=20, max_size=150),
     fraction=st.floats(0.1, 0.5),
