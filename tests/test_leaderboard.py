@@ -1,11 +1,17 @@
 """What a report and a page say of a leaderboard."""
 
+import json
+from pathlib import Path
+
 import pandas as pd
 import pytest
+from conftest import ROOT
 
 from fer_lib import plots
 from fer_lib.errors import InputError
+from fer_lib.publish.answer import Answer
 from fer_lib.publish.sweep import leaderboard
+from fer_lib.words import words
 
 
 def board(accuracies: list[float], costs: list[float]) -> pd.DataFrame:
@@ -60,6 +66,19 @@ def test_leaderboard_that_cannot_be_used_is_a_sentence(text, sentence, tmp_path)
         (tmp_path / "leaderboard.csv").write_text(text)
     with pytest.raises(InputError, match=sentence):
         leaderboard.read(tmp_path)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-TW"])
+def test_question_1_shows_a_sweep(language, tmp_path, capsys):
+    leaderboard.write(board([0.5, 0.62, 0.66, 0.4], [1, 2, 3, 4]), tmp_path / "mine")
+    cells = json.loads((ROOT / "notebooks" / "q1_cnn.ipynb").read_text(encoding="utf-8"))["cells"]
+    [code] = [code for cell in cells if (code := "".join(cell["source"])).startswith("if SWEEP:")]
+    known = {"Path": Path, "leaderboard": leaderboard, "plots": plots, "word": words(language)}
+    plots.use_style(language)
+    answer = Answer("q1", language)
+    exec(code, {**known, "answer": answer, "LANGUAGE": language, "SWEEP": str(tmp_path / "mine")})
+    shown = capsys.readouterr().out
+    assert "±5.0" in shown and "66.00%" in shown and "mine" in shown
 
 
 @pytest.mark.parametrize("language", ["en", "zh-TW"])

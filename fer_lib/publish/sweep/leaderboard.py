@@ -101,9 +101,8 @@ def read(folder: Path) -> pd.DataFrame:
 
 
 def best(frame: pd.DataFrame) -> pd.DataFrame:
-    """The first rows, with what a report says of them."""
-    columns = ["rank", *varied(frame), "accuracy", "low", "high", "cpu_seconds", "parameters"]
-    return frame[columns].head(_SHOWN)
+    """The first rows, with as much of them as fits a page: rank, what was varied, accuracy, cost, size."""
+    return frame[["rank", *varied(frame), "accuracy", "cpu_seconds", "parameters"]].head(_SHOWN)
 
 
 def facts(frame: pd.DataFrame) -> dict[str, Any]:
@@ -111,8 +110,8 @@ def facts(frame: pd.DataFrame) -> dict[str, Any]:
 
     Returns:
         `models`; `shown`, rows in `best`; `best` and `worst`, rows as mappings; `settings`, the best one's varied
-        parameters; `alike`, how many others lie within its interval; `names`, what was varied; `spread`, percentage
-        points from worst to best.
+        parameters; `margin`, half its interval in percentage points; `alike`, how many others lie within it; `names`,
+        what was varied; `front`, models of the Pareto front; `spread`, percentage points from worst to best.
     """
     first, last = frame.iloc[0], frame.iloc[-1]
     numbers = ["accuracy", "low", "high", "cpu_seconds", "parameters"]
@@ -123,6 +122,7 @@ def facts(frame: pd.DataFrame) -> dict[str, Any]:
         "worst": last[numbers].to_dict(),
         "settings": ", ".join(f"{name}={first[name]}" for name in varied(frame)),
         "names": ", ".join(varied(frame)),
+        "margin": 50 * float(first["high"] - first["low"]),
         "alike": int((frame["accuracy"].iloc[1:] >= first["low"]).sum()),
         "front": sum(pareto_front(frame)),
         "spread": 100 * float(first["accuracy"] - last["accuracy"]),
