@@ -7,7 +7,7 @@ interval), cpu_seconds.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -25,6 +25,7 @@ _MOST_TICKS = 8
 _COLUMNS = 3
 _COLORS = "viridis"
 _APART = 0.02  # so that lines through the same values stay apart
+_LABEL = 0.06, 0.07  # width and height of a rank, as shares of the range
 _ROOM = 24  # characters that fit below a small plot
 
 
@@ -48,11 +49,10 @@ def cost_and_accuracy(board: pd.DataFrame, front: Sequence[bool], *, language: s
         chosen["cpu_seconds"], chosen["accuracy"], "o-", color=PALETTE[1], markersize=5,
         drawstyle="steps-post", label=word["front"],
     )  # fmt: skip
-    for _, row in chosen.iterrows():
+    for place, rank in _apart(board, chosen):
         ax.annotate(
-            f"#{row['rank']:.0f}", (row["cpu_seconds"], row["accuracy"]), (-4, 3), textcoords="offset points",
-            ha="right", size=SMALL, color=PALETTE[1],
-        )  # fmt: skip
+            f"#{rank}", place, (-4, 3), textcoords="offset points", ha="right", size=SMALL, color=PALETTE[1]
+        )
     if board["cpu_seconds"].max() > 8 * board["cpu_seconds"].min():
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -60,6 +60,17 @@ def cost_and_accuracy(board: pd.DataFrame, front: Sequence[bool], *, language: s
     ax.set(xlabel=word["cpu_seconds"], ylabel=word["validation_accuracy"])
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return figure_of(ax)
+
+
+def _apart(board: pd.DataFrame, chosen: pd.DataFrame) -> Iterator[tuple[tuple[float, float], int]]:
+    """Places and ranks of the chosen models, the best first, but for those whose labels would cover each other."""
+    width, height = np.ptp(board["cpu_seconds"]) or 1, np.ptp(board["accuracy"]) or 1
+    labelled: list[tuple[float, float]] = []
+    for _, row in chosen.sort_values("rank").iterrows():
+        x, y = row["cpu_seconds"], row["accuracy"]
+        if all(abs(x - a) > _LABEL[0] * width or abs(y - b) > _LABEL[1] * height for a, b in labelled):
+            labelled.append((x, y))
+            yield (x, y), int(row["rank"])
 
 
 def parallel_coordinates(board: pd.DataFrame, varied: Sequence[str], *, language: str = "en") -> Figure:
