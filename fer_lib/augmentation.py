@@ -79,6 +79,7 @@ def views(how: Augmentation) -> tuple[View, ...]:
             found.append(
                 View(False, right * how.shift / 2, down * how.shift / 2, turn * how.rotate, turn * how.zoom)
             )
+    found = list(dict.fromkeys(found))  # without shifts, they come in pairs
     return (*found, *(replace(view, mirror=True) for view in found if how.mirror))
 
 

@@ -27,10 +27,11 @@ KERNEL = 3
 CNN_FILTERS = (64, 64, 128, 128, 256, 256, 512, 512)
 CNN_UNITS = (4096, 4096)
 DNN_UNITS = (256, 256, 512, 512, 1024, 2048, 2048, 4096, 4096)
+OWN_DEPTHS = {"cnn": len(CNN_FILTERS), "dnn": len(DNN_UNITS)}
 CNN_DEPTHS = range(4, 17)
 """How many convolutions the CNN may have: one to four in each of its four blocks."""
 DNN_DEPTHS = range(1, 19)
-"""How many hidden layers the DNN may have: up to two of each of the original's nine sizes."""
+"""How many hidden layers the DNN may have: up to twice the original's, of its nine sizes."""
 INITIALIZERS = ("glorot_uniform", "he_normal")
 
 COMPACT_FILTERS = (24, 48, 96, 192)
@@ -80,8 +81,11 @@ class ModelSpec:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The settings as run.json keeps them and as ids are hashed: what is None is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """The settings as run.json keeps them and as ids are hashed, without a depth that is the model's own."""
+        record = asdict(self)
+        if self.depth in (None, OWN_DEPTHS.get(self.name)):
+            del record["depth"]
+        return record
 
     def _require_depth(self, depth: int) -> None:
         if self.name not in DEPTHS:

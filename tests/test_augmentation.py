@@ -84,6 +84,7 @@ def test_a_model_is_shown_faces_as_its_training_did_but_half_as_far():
     assert views(Augmentation(shift=0)) == (View(), View(mirror=True))
     shown = views(Augmentation(shift=4, rotate=10, zoom=0.1))
     assert len(set(shown)) == 10 and shown[0] == View()
+    assert len(views(Augmentation(shift=0, rotate=10))) == 6
     assert {abs(view.right) for view in shown[1:5]} == {2} and {abs(view.rotate) for view in shown[1:5]} == {
         5
     }

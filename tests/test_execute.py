@@ -286,3 +286,13 @@ def test_facts_of_later_outputs_go_over_earlier_ones(tmp_path):
     content["cells"][1]["outputs"] = [output({"a": 1, "b": 1}), output({"b": 2})]
     (tmp_path / "n.ipynb").write_text(json.dumps(content))
     assert execute.facts(tmp_path / "n.ipynb") == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("source", ["", "drawn:seed=3,difficulty=0.5"])
+def test_drawn_faces_lie_nowhere(source):
+    assert execute.seen_from_notebooks(source) == execute.seen_from_here(source) == source
+
+
+def test_a_file_is_found_from_the_notebooks_and_back(tmp_path):
+    source = str(tmp_path / "fer2013.csv")
+    assert execute.seen_from_here(execute.seen_from_notebooks(source)) == source

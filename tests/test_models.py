@@ -136,8 +136,9 @@ def test_dense_networks_of_the_depth_sweep_have_the_size_of_its_cnn(quick):
         assert dnn.count_params() == pytest.approx(parameters, rel=0.02)
 
 
-def test_record_leaves_out_a_depth_that_was_not_given():
-    assert "depth" not in ModelSpec("cnn").record
+def test_record_leaves_out_the_models_own_depth():
+    assert ModelSpec("cnn").record == ModelSpec("cnn", depth=8).record
+    assert "depth" not in ModelSpec("dnn", depth=9).record
     assert ModelSpec(**ModelSpec("cnn", depth=5).record) == ModelSpec("cnn", depth=5)
 
 

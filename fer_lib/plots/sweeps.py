@@ -7,7 +7,7 @@ interval), cpu_seconds.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -49,11 +49,12 @@ def cost_and_accuracy(board: pd.DataFrame, front: Sequence[bool], *, language: s
         chosen["cpu_seconds"], chosen["accuracy"], "o-", color=PALETTE[1], markersize=5,
         drawstyle="steps-post", label=word["front"],
     )  # fmt: skip
-    for place, rank in _apart(board, chosen):
+    wide = board["cpu_seconds"].max() > 8 * board["cpu_seconds"].min()
+    for place, rank in _apart(board, chosen, np.log if wide else np.asarray):
         ax.annotate(
             f"#{rank}", place, (-4, 3), textcoords="offset points", ha="right", size=SMALL, color=PALETTE[1]
         )
-    if board["cpu_seconds"].max() > 8 * board["cpu_seconds"].min():
+    if wide:
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
@@ -62,15 +63,20 @@ def cost_and_accuracy(board: pd.DataFrame, front: Sequence[bool], *, language: s
     return figure_of(ax)
 
 
-def _apart(board: pd.DataFrame, chosen: pd.DataFrame) -> Iterator[tuple[tuple[float, float], int]]:
-    """Places and ranks of the chosen models, the best first, but for those whose labels would cover each other."""
-    width, height = np.ptp(board["cpu_seconds"]) or 1, np.ptp(board["accuracy"]) or 1
+def _apart(
+    board: pd.DataFrame, chosen: pd.DataFrame, scale: Callable[..., Any]
+) -> Iterator[tuple[tuple[float, float], int]]:
+    """Places and ranks of the chosen models, the best first, but for those whose labels would cover each other.
+
+    `scale` takes CPU seconds to the axis.
+    """
+    width, height = np.ptp(scale(board["cpu_seconds"])) or 1, np.ptp(board["accuracy"]) or 1
     labelled: list[tuple[float, float]] = []
     for _, row in chosen.sort_values("rank").iterrows():
-        x, y = row["cpu_seconds"], row["accuracy"]
+        x, y = float(scale(row["cpu_seconds"])), row["accuracy"]
         if all(abs(x - a) > _LABEL[0] * width or abs(y - b) > _LABEL[1] * height for a, b in labelled):
             labelled.append((x, y))
-            yield (x, y), int(row["rank"])
+            yield (row["cpu_seconds"], y), int(row["rank"])
 
 
 def parallel_coordinates(board: pd.DataFrame, varied: Sequence[str], *, language: str = "en") -> Figure:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import yaml
 
+from fer_lib import data
 from fer_lib.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,16 @@ def source_notebook(name: str) -> Path:
             "get the project itself (git clone) and type `make report` in its folder."
         )
     return folder / f"{name}.ipynb"
+
+
+def seen_from_notebooks(source: str) -> str:
+    """A data source for the parameter DATA, with no more of the user's folders than it takes."""
+    return source if data.is_drawn(source) else os.path.relpath(source, ROOT / "notebooks")
+
+
+def seen_from_here(source: str) -> str:
+    """The data source that a notebook's parameter DATA means, with its whole path."""
+    return source if data.is_drawn(source) else str((ROOT / "notebooks" / source).resolve())
 
 
 def defaults(name: str) -> Parameters:

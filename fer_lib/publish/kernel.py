@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
@@ -60,6 +60,8 @@ class Kernel:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+        if self._started:
+            self.manager.stop_listening()
 
     def start(self) -> None:
         """Start it, unless it was.
@@ -87,8 +89,7 @@ class Kernel:
         try:
             await client.wait_for_ready(timeout=execute.START_TIMEOUT)
         finally:
-            client.stop_channels()
-            self.manager.newest = None
+            self.manager.stop_listening()
 
     @contextmanager
     def heeding_interrupts(self) -> Iterator[None]:
@@ -132,10 +133,10 @@ class Kernel:
 
         try:
             run_sync(forget)()
-            client.stop_channels()
-            self.manager.newest = None
+            self.manager.stop_listening()
         except (RuntimeError, TimeoutError, asyncio.CancelledError):
             self.close()
+            self.manager.stop_listening()
             self._started = False
             return False
         return True
@@ -144,11 +145,10 @@ class Kernel:
         """End the process, if there is one, and what it started; any thread may call it."""
         if not self._started:
             return
-        try:
+        with suppress(psutil.NoSuchProcess):
             for process in [*self.process.children(recursive=True), self.process]:
-                process.kill()
-        except psutil.NoSuchProcess:
-            pass
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
         self.manager.popen.wait(_KILL_SECONDS)
         self.manager.cleanup_connection_file()
 
@@ -159,9 +159,16 @@ class Manager(AsyncKernelManager):
     newest: Any = None
 
     def client(self, **kwargs: Any) -> Any:
-        """A client of the kernel."""
+        """A client of the kernel, in the place of the last one."""
+        self.stop_listening()
         self.newest = super().client(**kwargs)
         return self.newest
+
+    def stop_listening(self) -> None:
+        """Close the client, whose threads and sockets would stay."""
+        if self.newest is not None:
+            self.newest.stop_channels()
+            self.newest = None
 
     @property
     def popen(self) -> subprocess.Popen[bytes]:

@@ -90,8 +90,7 @@ def make_report(
             read_sections(file_for(answers, each))  # before anything is trained
     fingerprint = data.source_fingerprint(source)
     shared: execute.Parameters = {
-        # As the notebooks see them, and no more of the user's folders than that takes.
-        "DATA": source if data.is_drawn(source) else os.path.relpath(source, ROOT / "notebooks"),
+        "DATA": execute.seen_from_notebooks(source),
         "RUN_ROOT": os.path.relpath(run_root, ROOT / "notebooks"),
         "PROFILE": ", ".join([profile, *_changes(settings, parameters[NOTEBOOKS[0]])]),
     }

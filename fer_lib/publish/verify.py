@@ -86,9 +86,7 @@ def verify(executed: Path, *, data_source: str | None = None) -> Verdict:
                 parameters["RUN"] = run
             source = str(parameters["DATA"])
             print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
-            fingerprint = data.source_fingerprint(
-                str((ROOT / "notebooks" / source).resolve()) if source else ""
-            )
+            fingerprint = data.source_fingerprint(execute.seen_from_here(source))
             new, _ = execute.execute(name, parameters, folder, data_fingerprint=fingerprint, kernel=kernel)
             kernel.forget()
             print("done", file=sys.stderr)

@@ -182,8 +182,7 @@ def _all_see(client: Any, task: Task, source: str) -> bool:
     folder = task.out.resolve().parent
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".seen-") as token:
-        place = str(Path(source).resolve()) if source else ""
-        return all(client.run(_sees, token.name, place, task.fingerprint).values())
+        return all(client.run(_sees, token.name, _place(source), task.fingerprint).values())
 
 
 def _sees(token: str, source: str, fingerprint: str) -> bool:
@@ -195,13 +194,17 @@ def _sees(token: str, source: str, fingerprint: str) -> bool:
 
 def _absolute(task: Task, source: str, run_root: Path) -> Task:
     """The task with paths that do not depend on where a worker's project lies."""
-    places = {"DATA": str(Path(source).resolve()) if source else "", "RUN_ROOT": str(run_root.resolve())}
+    places = {"DATA": _place(source), "RUN_ROOT": str(run_root.resolve())}
     return replace(task, out=task.out.resolve(), parameters={**task.parameters, **places})
+
+
+def _place(source: str) -> str:
+    return source if data.is_drawn(source) else str(Path(source).resolve())
 
 
 def _packed(task: Task, source: str, run_root: Path) -> Parcel:
     files: Files = {}
-    if source:
+    if not data.is_drawn(source):
         with sources.found(source) as found:
             files = {name: file.read_bytes() for name, file in found.files().items()}
     compared = str(task.parameters.get("RUN", ""))
@@ -215,7 +218,7 @@ def _at_home(task: Task, parcel: Parcel, home: Path) -> Task:
     for name in {Path(name).parts[0] for name in parcel.runs}:
         own = {str(Path(path).relative_to(name)): content for path, content in parcel.runs.items()}
         _write_files(own, home / "runs" / name)
-    places = {"DATA": str(home / "data") if parcel.data else "", "RUN_ROOT": str(home / "runs")}
+    places = {"RUN_ROOT": str(home / "runs"), **({"DATA": str(home / "data")} if parcel.data else {})}
     return replace(task, out=home / "points" / task.out.name, parameters={**task.parameters, **places})
 
 

@@ -66,7 +66,7 @@ def _point_seconds(point: Parameters, faces: int, known: Iterable[_Cost]) -> flo
     used = faces * (1 - float(point["VALIDATION"]))
     used = min(used, float(point["TRAIN_LIMIT"]) or used)
     size = (width / nearest.width) ** 2
-    if model in DEPTH:
+    if model in DEPTH and float(point["WIDTH"]):  # else the width makes up for the depth
         size *= (int(point.get("DEPTH", 0)) or DEPTH[model]) / (nearest.depth or DEPTH[model])
     return POINT_SECONDS + float(point["EPOCHS"]) * used * nearest.seconds * size
 

@@ -209,10 +209,10 @@ class _Guard:
                 memory = self._kernel.process.memory_info().rss
             except psutil.NoSuchProcess:
                 return
-            if time.monotonic() > deadline:
-                self.verdict = f"It took longer than {self._limits.seconds:g} seconds (TIMEOUT)."
-            elif self._limits.memory and memory > self._limits.memory:
+            if self._limits.memory and memory > self._limits.memory:
                 self.verdict = f"It took more than {self._limits.memory / 2**30:.3g} GiB of memory (MEMORY)."
+            elif time.monotonic() > deadline:
+                self.verdict = f"It took longer than {self._limits.seconds:g} seconds (TIMEOUT)."
             if self.verdict:
                 self._kernel.close()
                 return

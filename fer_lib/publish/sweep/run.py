@@ -67,8 +67,7 @@ class Plan:
 
     def _task(self, number: int, notebook: str, point: Parameters, cnn: str = "") -> Task:
         own: Parameters = {
-            # As the notebooks see them, and no more of the user's folders than that takes.
-            "DATA": os.path.relpath(self.source, execute.ROOT / "notebooks") if self.source else "",
+            "DATA": execute.seen_from_notebooks(self.source),
             "RUN_ROOT": os.path.relpath(self.run_root, execute.ROOT / "notebooks"),
             "LANGUAGE": self.language,
             "PROFILE": f"sweep {self.sweep.name}",
