@@ -39,7 +39,7 @@ def main() -> None:
     """Measure and write the section."""
     peak = measured("peak")["gflops"]
     trained = {(name, way): measured("train", name, way) for name in STEPS for way in ("plain", "ours")}
-    predicted = {name: measured("predict", name) for name in (*STEPS, "views", "package")}
+    predicted = {name: measured("predict", name) for name in (*STEPS, "views")}
     write_section("training", "\n\n".join([
         "## Training and prediction",
         f"`make bench BENCH=training` on {machine()}. CPU seconds are user + system; batches of {BATCH}; "
@@ -76,10 +76,7 @@ def training_table(
 
 def prediction_table(found: dict[str, dict[str, float]]) -> str:
     """The time of a test set."""
-    names = {
-        "views": "compact, ten views of each face",
-        "package": "the package's models together, ten views",
-    }
+    names = {"views": "compact, ten views of each face"}
     rows = [f"| Prediction of {TEST_FACES:,} faces | CPU s | Memory |", "|---|---|---|"]
     rows += [
         f"| {names.get(name, name)} | {one['cpu_seconds']:.1f} | {one['memory']:.1f} GB |"
@@ -209,20 +206,15 @@ def second_epoch(model: Any, pixels: Any, labels: Any) -> float:
 
 def predict(name: str) -> dict[str, float]:
     """CPU seconds of a test set, after a first small one."""
-    from fer_lib import augmentation, prediction, pretrained, training
+    from fer_lib import augmentation, prediction, training
     from fer_lib.models import ModelSpec, build
 
     faces = some_faces(TEST_FACES)
-    if name == "package":
-        models = [pretrained.load(one).model for one in pretrained.names()]
-    else:
-        models = [build(ModelSpec("compact" if name == "views" else name), faces.pixels)]
-    recipe = training.Recipe(**(CHANGES if name in ("views", "package") else {}))
-    for model in models:
-        prediction.predict(model, faces[:300])
+    model = build(ModelSpec("compact" if name == "views" else name), faces.pixels)
+    recipe = training.Recipe(**(CHANGES if name == "views" else {}))
+    prediction.predict(model, faces[:300])
     began = time.process_time()
-    for model in models:
-        prediction.predict(model, faces, augmentation.views(recipe.augmentation))
+    prediction.predict(model, faces, augmentation.views(recipe.augmentation))
     return {"cpu_seconds": time.process_time() - began}
 
 

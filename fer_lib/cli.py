@@ -290,7 +290,8 @@ def _parser() -> argparse.ArgumentParser:
     answers.add_argument("--out", type=Path, required=True, help="the answer file to write")
     answers.add_argument(
         "--run", action="append", default=[],
-        help="a run's id, a .keras file, 'newest' or 'pretrained'; several are averaged (default: pretrained)",
+        help="a run's id, a .keras file, 'newest' or 'pretrained' (all of the package's); several are averaged "
+        "(default: the latest of the package's)",
     )  # fmt: skip
     answers.add_argument(
         "--no-views", dest="views", action="store_false",

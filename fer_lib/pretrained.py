@@ -53,6 +53,13 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("[!.]*.npz"))
 
 
+def latest() -> list[str]:
+    """The ids of those whose training none of the others went on from."""
+    records = {name: load(name).record for name in names()}
+    gone_on_from = {record["recipe"]["start"] for record in records.values()}
+    return [name for name in records if name not in gone_on_from]
+
+
 def load(run_id: str) -> Pretrained:
     """The model of a run.
 

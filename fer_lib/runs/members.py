@@ -33,13 +33,13 @@ def members(root: Path, names: Sequence[str] = ()) -> list[Member]:
         root: The folder of all runs.
         names: Each the id of a run or of a model that comes with the package, a `.keras` file, "newest" (the run
             completed last) or "pretrained" (all that come with the package). No names, or "newest" without any
-            run: the models that come with the package.
+            run: the latest of those that come with the package.
 
     Raises:
         InputError: There is no such run or file.
     """
     untrained = list(names) == ["newest"] and not complete_folders(root)
-    chosen = (names if not untrained else []) or pretrained.names() or ["newest"]
+    chosen = (names if not untrained else []) or pretrained.latest() or ["newest"]
     listed = [one for name in chosen for one in (_packaged() if name == "pretrained" else [name])]
     return [_member(root, name) for name in listed]
 
