@@ -52,7 +52,7 @@ class VoteTable:
 def is_ferplus(entry: Entry) -> bool:
     """Whether a file begins with FER+'s columns."""
     head = entry.head(_HEAD_BYTES).partition(b"\n")[0].decode("utf-8-sig", "replace")
-    return [name.strip(' \t\r"').lower() for name in head.split(",")] == _COLUMNS
+    return _is_header(head.split(","))
 
 
 def read_votes(entry: Entry) -> VoteTable:
@@ -67,7 +67,8 @@ def read_votes(entry: Entry) -> VoteTable:
     with entry.opened() as file:
         rows = csv.reader(io.TextIOWrapper(file, "utf-8-sig", "replace", newline=""))
         try:
-            next(rows)
+            if not _is_header(next(rows)):  # a lone quotation mark takes in what follows
+                raise ValueError
             for row in rows:
                 if not any(row):
                     continue
@@ -92,6 +93,10 @@ def read_votes(entry: Entry) -> VoteTable:
         np.array(votes, np.uint8).reshape(-1, len(VOTES)),
         np.array(named, np.bool_),
     )
+
+
+def _is_header(names: Sequence[str]) -> bool:
+    return [name.strip(' \t\r"').lower() for name in names] == _COLUMNS
 
 
 def with_votes(tables: Sequence[FaceTable], voted: VoteTable) -> list[FaceTable]:

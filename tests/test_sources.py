@@ -297,6 +297,14 @@ def test_a_row_that_is_none_of_ferplus_is_named(row: str, tmp_path: Path) -> Non
         data.load(tmp_path)
 
 
+def test_a_lone_quotation_mark_does_not_take_in_the_votes(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", course_text(TRAIN))
+    text = ferplus_text(["Training"] * len(TRAIN), TRAIN.known_labels).replace(",neutral", ',"neutral', 1)
+    write(tmp_path / "fer2013new.csv", text)
+    with pytest.raises(InputError, match=r"fer2013new\.csv line \d+ is no row of FER\+"):
+        data.load(tmp_path)
+
+
 def test_a_changed_file_never_gets_the_old_cache(tmp_path: Path) -> None:
     path = write(tmp_path / "train.csv", course_text(TRAIN))
     before = data.load(path, cache=tmp_path / "cache")
