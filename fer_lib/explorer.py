@@ -75,7 +75,7 @@ def filters_view(
         filters=range(min(count, filters.filter_count(model, layer))),
         steps=steps,
         regularisation=filters.REGULARISATIONS[way],
-        learning_rate=1.0 if way == "plain" else 2.0,
+        learning_rate=filters.LEARNING_RATES[way],
         start=filters.pink_noise(model.inputs[0].shape[1:], seed=seed) if way == "fourier" else None,
         seed=seed,
     )

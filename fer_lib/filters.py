@@ -25,6 +25,9 @@ REGULARISATIONS: Mapping[str, Regularisation] = {
 }
 """Ways of gradient ascent by name: without restraint, kept smooth, and kept smooth with coarse patterns first."""
 
+LEARNING_RATES: Mapping[str, float] = {"plain": 1.0, "regularised": 2.0, "fourier": 2.0}
+"""The pace of each way, in grey values a step."""
+
 
 @dataclass(frozen=True)
 class AscentResult:

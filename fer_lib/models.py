@@ -129,7 +129,7 @@ def cnn(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
     Of another depth, it has the same four blocks with other numbers of convolutions, as VGG11 to VGG19 have
     (Simonyan & Zisserman, "Very Deep Convolutional Networks", 2015).
     """
-    depth, i = spec.depth or len(CNN_FILTERS), 0
+    depth, i = spec.depth or OWN_DEPTHS["cnn"], 0
     for block, filters in enumerate(_scaled(CNN_FILTERS[::2], spec.width), start=1):
         for _ in range(_in_block(block, depth)):
             i += 1
@@ -288,7 +288,7 @@ def _in_block(block: int, depth: int) -> int:
 
 def _dnn_units(width: float, depth: int | None) -> list[int]:
     """The sizes of the DNN's hidden layers; one layer alone has the widest."""
-    last, depth = len(DNN_UNITS) - 1, depth or len(DNN_UNITS)
+    last, depth = len(DNN_UNITS) - 1, depth or OWN_DEPTHS["dnn"]
     places = [last - i * last // max(depth - 1, 1) for i in reversed(range(depth))]
     return _scaled([DNN_UNITS[place] for place in places], width)
 

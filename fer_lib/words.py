@@ -135,7 +135,8 @@ def written(value: str | float, spec: str = "") -> str:
         ValueError: The format does not fit.
     """
     text = format(value, spec)
-    return text if isinstance(value, str) else text.replace("-", "\N{MINUS SIGN}", text.startswith("-"))
+    is_negative = not isinstance(value, str) and text.startswith("-")
+    return "\N{MINUS SIGN}" + text[1:] if is_negative else text
 
 
 def words(language: str) -> Mapping[str, str]:

@@ -4,8 +4,17 @@ import pytest
 from conftest import ROOT
 
 from fer_lib.errors import InputError
-from fer_lib.models import DEPTHS, MODELS, ModelSpec, architecture, build, dnn_width, multiply_adds
-from fer_lib.publish.sweep import spec
+from fer_lib.models import (
+    DEPTHS,
+    MODELS,
+    OWN_DEPTHS,
+    ModelSpec,
+    architecture,
+    build,
+    dnn_width,
+    multiply_adds,
+)
+from fer_lib.publish.sweep import estimate, spec
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 48, 48)).astype(np.uint8)
 
@@ -134,6 +143,10 @@ def test_dense_networks_of_the_depth_sweep_have_the_size_of_its_cnn(quick):
     for depth in depths:
         dnn = build(ModelSpec("dnn", width=dnn_width(parameters, depth), depth=depth), PIXELS)
         assert dnn.count_params() == pytest.approx(parameters, rel=0.02)
+
+
+def test_estimates_know_the_models_own_depths():
+    assert estimate.DEPTH == OWN_DEPTHS
 
 
 def test_record_leaves_out_the_models_own_depth():

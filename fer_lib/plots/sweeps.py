@@ -166,11 +166,8 @@ def _places(values: pd.Series[Any]) -> tuple[npt.NDArray[np.float64], list[Any]]
     numbers = values.to_numpy(float)
     if numbers.min() > 0 and numbers.max() > 20 * numbers.min():
         numbers = np.log(numbers)
-    return (numbers - numbers.min()) / np.ptp(numbers), [
-        distinct[0],
-        distinct[len(distinct) // 2],
-        distinct[-1],
-    ]
+    shown = [distinct[0], distinct[len(distinct) // 2], distinct[-1]]
+    return (numbers - numbers.min()) / np.ptp(numbers), shown
 
 
 def _labels(values: pd.Series[Any]) -> list[tuple[str, float]]:

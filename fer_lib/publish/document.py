@@ -17,10 +17,8 @@ from fer_lib.publish.title import Title
 SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
 """File suffixes of the pictures that an answer may hold, by MIME type."""
 
-_LONG, _NARROW = (
-    12,
-    3,
-)  # rows and columns of a table that paper has in two halves if it is longer and no wider
+_LONG = 12  # rows, and
+_NARROW = 3  # columns of a table that paper has in two halves if it is longer and no wider
 
 
 @dataclass(frozen=True)

@@ -99,9 +99,8 @@ class Kernel:
         """
         usual = signal.getsignal(signal.SIGINT)
         here = threading.current_thread() is threading.main_thread()
-        if (
-            not here or usual is signal.SIG_IGN or os.name == "nt"
-        ):  # there, they reach the kernel by themselves
+        by_itself = os.name == "nt"  # there, Ctrl-C reaches the kernel too
+        if not here or usual is signal.SIG_IGN or by_itself:
             yield
             return
 

@@ -204,9 +204,8 @@ def _execute_all(
 ) -> dict[str, list[Path]]:
     """Question 1 trains the CNN, the others are told its run; a second language takes over what the first computed."""
     notebooks: dict[str, list[Path]] = {language: [] for language in folders}
-    codes = {
-        name: execute.code_digest(name) for name in NOTEBOOKS
-    }  # as the kernel reads them once, at its start
+    # Before the kernel starts, which reads the code once.
+    codes = {name: execute.code_digest(name) for name in NOTEBOOKS}
     with Kernel() as kernel:
         for number, name in enumerate(NOTEBOOKS, start=1):
             own = {key: value for key, value in shared.items() if key in parameters[name]}

@@ -20,7 +20,7 @@ POINT_SECONDS = 5.0
 """CPU seconds of a point beside its epochs: building and compiling the model, predicting, the notebook's figures."""
 
 DEPTH = {"cnn": 8, "dnn": 9}
-"""The depth that models have where none is given."""
+"""`models.OWN_DEPTHS`, which cannot be had without Keras."""
 
 FACE_SECONDS, FACE_WIDTH = {"cnn": 1.1e-3, "dnn": 2.8e-4}, 0.125
 """CPU seconds that profile quick's models, and the width of its CNN, need to learn from one face: where no run says
