@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -69,6 +69,9 @@ class Recipe:
         precision: "float32", or "mixed_bfloat16": twice as fast where the processor has bfloat16 units, slow elsewhere.
         start: Whole id of a run, or of a model that comes with the package, whose weights to start from ("Stochastic
             Gradient Descent with Warm Restarts", Loshchilov and Hutter 2017); "" for random ones.
+        teachers: Whole ids of such runs or models, with blanks between, whose mean answers the model learns from too.
+        distillation: Share of each target that is the teachers' answer ("Distilling the Knowledge in a Neural
+            Network", Hinton, Vinyals and Dean 2015).
         validation: Share of the training faces held out for validation; 0 learns from all of them.
         train_limit: Use at most this many of the remaining faces, drawn at random; 0 means all.
     """
@@ -90,6 +93,8 @@ class Recipe:
     small_epochs: int = 0
     precision: str = "float32"
     start: str = ""
+    teachers: str = ""
+    distillation: float = 0.0
     validation: float = 0.15
     train_limit: int = 0
 
@@ -106,7 +111,8 @@ class Recipe:
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate must be above 0, but was {self.learning_rate}.")
         # Below one half, the label stays the most probable target, which training accuracy counts by.
-        for name, limit in (("validation", 1), ("label_smoothing", 1), ("votes", 0.5)):
+        shares = (("validation", 1), ("label_smoothing", 1), ("votes", 0.5), ("distillation", 0.5))
+        for name, limit in shares:
             if not 0 <= getattr(self, name) < limit:
                 raise InputError(
                     f"{name} must be a share of at least 0 and below {limit}, but was {getattr(self, name)}."
@@ -115,7 +121,17 @@ class Recipe:
             raise InputError(
                 f"small_epochs must be at most epochs ({self.epochs}), but was {self.small_epochs}."
             )
+        if bool(self.teachers.split()) != bool(self.distillation):
+            raise InputError("teachers and distillation need each other: name the teachers and their share.")
         _ = self.augmentation
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The settings as run.json keeps them and as ids are hashed, without teachers where there are none."""
+        record = asdict(self)
+        if not self.distillation:
+            del record["teachers"], record["distillation"]
+        return record
 
     @property
     def augmentation(self) -> Augmentation:
@@ -176,6 +192,7 @@ def train(
     *,
     seed: int = 0,
     start: Position | None = None,
+    taught: npt.NDArray[np.float32] | None = None,
     on_step: Callable[[Position], object] = lambda position: None,
 ) -> Iterator[Epoch]:
     """Train a compiled model, yielding after each epoch.
@@ -187,6 +204,7 @@ def train(
         recipe: How to train.
         seed: Decides all that is random.
         start: Where to go on; None for the beginning.
+        taught: The teachers' probabilities for `faces`, (n, 7), where the recipe has teachers.
         on_step: Called after each step with the position reached; what it raises ends training there.
 
     Raises:
@@ -197,7 +215,7 @@ def train(
         yield _measured(model, validation, position)
         position = Position(epochs=position.epochs + 1)
     small = _resized(model, SMALL) if position.epochs < recipe.small_epochs else model
-    parts = _parts(faces, recipe, seed, position)
+    parts = _parts(faces, _targets(faces, recipe, taught), recipe, seed, position)
     with ThreadPoolExecutor(1) as pool:
         following = _submit(pool, parts)
         while following is not None:
@@ -252,10 +270,11 @@ def _submit(pool: ThreadPoolExecutor, parts: Iterator[Callable[[], _Part]]) -> F
     return None if make is None else pool.submit(make)
 
 
-def _parts(faces: Faces, recipe: Recipe, seed: int, start: Position) -> Iterator[Callable[[], _Part]]:
+def _parts(
+    faces: Faces, targets: npt.NDArray[np.float32], recipe: Recipe, seed: int, start: Position
+) -> Iterator[Callable[[], _Part]]:
     """What makes each part that is still to be learned from, in order."""
     length = max(1, PART // recipe.batch_size) * recipe.batch_size
-    targets = _targets(faces, recipe)
 
     def make(epoch: int, order: npt.NDArray[np.int64], offset: int) -> _Part:
         rng = np.random.default_rng([seed, epoch, offset])
@@ -273,13 +292,18 @@ def _parts(faces: Faces, recipe: Recipe, seed: int, start: Position) -> Iterator
                 yield partial(make, epoch, order, offset)
 
 
-def _targets(faces: Faces, recipe: Recipe) -> npt.NDArray[np.float32]:
+def _targets(
+    faces: Faces, recipe: Recipe, taught: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.float32]:
     """The probabilities that the model is to learn, (n, 7)."""
     targets = replace(faces, votes=None).soft_labels()
     if recipe.votes:
         targets = (1 - recipe.votes) * targets + recipe.votes * faces.soft_labels()
     smoothing = recipe.label_smoothing
-    return np.asarray((1 - smoothing) * targets + smoothing / targets.shape[1], np.float32)
+    targets = (1 - smoothing) * targets + smoothing / targets.shape[1]
+    if taught is not None:
+        targets = (1 - recipe.distillation) * targets + recipe.distillation * taught
+    return np.asarray(targets, np.float32)
 
 
 def _measured(model: keras.Model, validation: Faces, position: Position) -> Epoch:

@@ -1,7 +1,7 @@
 import csv
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -221,7 +221,7 @@ def test_every_model_of_the_package_is_of_the_run_that_its_name_says():
         found = pretrained.load(name)
         recipe, spec = Recipe(**found.record["recipe"]), ModelSpec(**found.record["model"])
         model = models.build(spec, np.zeros((1, 48, 48), np.uint8), precision=recipe.precision)
-        record = {**found.record, "model": spec.record, "recipe": asdict(recipe)}
+        record = {**found.record, "model": spec.record, "recipe": recipe.record}
         assert trainer.run_id(record, model) == name
 
 
@@ -255,6 +255,18 @@ def test_training_can_start_from_the_weights_of_a_run(run, root, splits):
     np.testing.assert_allclose(gone_on.probabilities("public"), run.probabilities("public"), atol=1e-3)
     with pytest.raises(InputError, match="whose layers are not those of dnn"):
         runs.train_or_reuse(splits, ModelSpec("dnn", width=0.02), slow, root=root, progress=False)
+
+
+def test_training_can_learn_from_what_other_runs_answer(run, root, splits):
+    recipe = Recipe(epochs=2, batch_size=64, optimizer="Adam", teachers=run.id, distillation=0.4)
+    taught = runs.train_or_reuse(splits, SPEC, recipe, root=root, progress=False)
+    assert taught.record["recipe"]["teachers"] == run.id
+    assert taught.history["loss"][0] != run.history["loss"][0]
+    assert not (taught.path / trainer.TAUGHT).exists()
+    with pytest.raises(
+        InputError, match="TEACHERS must name runs by id, which stays the same, but has 'newest'"
+    ):
+        runs.train_or_reuse(splits, SPEC, replace(recipe, teachers="newest"), root=root, progress=False)
 
 
 def test_models_and_their_ensemble_are_judged_with_and_without_leaked_faces(run, root, splits):

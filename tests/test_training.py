@@ -102,6 +102,14 @@ def test_targets_are_smoothed_and_shared_with_votes():
     assert (targets.argmax(axis=1) == faces.labels).all()
 
 
+def test_targets_are_shared_with_what_teachers_answer():
+    taught = np.full((140, 7), 1 / 7, np.float32)
+    recipe = Recipe(label_smoothing=0.07, teachers="some-run", distillation=0.35)
+    targets = training._targets(FACES, recipe, taught)
+    assert targets[0] == pytest.approx([0.65 * 0.94 + 0.05, *[0.65 * 0.01 + 0.05] * 6])
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+
+
 def test_cosine_schedule_climbs_and_ends_at_nothing():
     model = build(SPEC, FACES.pixels)
     compile_model(model, Recipe(epochs=10, batch_size=14, learning_rate=0.01, schedule="cosine"), len(FACES))
@@ -122,6 +130,12 @@ def test_cosine_schedule_climbs_and_ends_at_nothing():
         ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
         ({"validation": 1.0}, "validation must be a share"),
         ({"votes": 0.5}, "votes must be a share of at least 0 and below 0.5"),
+        ({"teachers": "some-run"}, "teachers and distillation need each other"),
+        ({"distillation": 0.3}, "teachers and distillation need each other"),
+        (
+            {"teachers": "some-run", "distillation": 0.5},
+            "distillation must be a share of at least 0 and below 0.5",
+        ),
         ({"epochs": 3, "small_epochs": 4}, r"small_epochs must be at most epochs \(3\)"),
         ({"precision": "float8"}, "no precision 'float8'"),
         ({"augment": True, "rotate": 90}, "rotate must lie between 0 and 45"),

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from fer_lib.errors import InputError
 from fer_lib.faces import Faces, FaceSplits
 from fer_lib.files import replacing
 from fer_lib.models import ModelSpec
-from fer_lib.prediction import predict
+from fer_lib.prediction import ensemble, predict
 from fer_lib.runs.folder import (
     Run,
     is_complete,
@@ -42,11 +42,14 @@ from fer_lib.runs.folder import (
     write_json,
     write_predictions,
 )
-from fer_lib.runs.members import members
+from fer_lib.runs.members import Member, members
 from fer_lib.training import Position, Recipe
 
 FORMAT = 2
 """Part of every id: raised when code changes what the same model and recipe lead to."""
+
+TAUGHT = "taught.npy"
+"""What the teachers answered, in the folder of a run that is not complete yet."""
 
 TIMED_FACES = 3000
 """How many faces are predicted at the most to measure how long that takes."""
@@ -83,7 +86,7 @@ def train_or_reuse(
     record = {
         "format": FORMAT,
         "model": spec.record,
-        "recipe": asdict(recipe),
+        "recipe": recipe.record,
         "data": {"fingerprint": _fingerprint(splits, recipe), "source": splits.source, "drawn": splits.drawn},
         "faces": {
             "train": len(train),
@@ -104,7 +107,18 @@ def train_or_reuse(
             else:
                 if recipe.start:
                     _start_from(untrained, root, recipe.start)
-                _train(run, untrained, train, validation, recipe, seed=seed, record=record, progress=progress)
+                taught = _taught(run, root, train, recipe, progress=progress)
+                _train(
+                    run,
+                    untrained,
+                    train,
+                    validation,
+                    recipe,
+                    seed=seed,
+                    record=record,
+                    taught=taught,
+                    progress=progress,
+                )
         _predict_new_tests(run, splits)
     return Run(run.path)
 
@@ -188,6 +202,7 @@ def _train(
     *,
     seed: int,
     record: dict[str, Any],
+    taught: npt.NDArray[np.float32] | None,
     progress: bool,
 ) -> None:
     training.compile_model(model, recipe, len(train))
@@ -230,7 +245,7 @@ def _train(
                 )
 
         for epoch in training.train(
-            model, train, validation, recipe, seed=seed, start=position, on_step=on_step
+            model, train, validation, recipe, seed=seed, start=position, taught=taught, on_step=on_step
         ):
             epochs.append(asdict(epoch))
             save(Position(epochs=epoch.epoch))
@@ -245,7 +260,7 @@ def _train(
     trained = models.build(ModelSpec(**record["model"]), train.pixels)
     trained.set_weights(model.get_weights())
     _complete_run(run, trained, train, validation, pd.DataFrame(epochs), record)
-    path.unlink(missing_ok=True)
+    _drop_progress(run)
 
 
 def _restore(model: keras.Model, arrays: list[npt.NDArray[Any]], path: Path) -> None:
@@ -263,13 +278,49 @@ def _clear_partial(run: Run) -> None:
     for left in run.path.glob(".*-*.*"):
         left.unlink(missing_ok=True)
     if is_complete(run.path):
-        (run.path / "checkpoint.npz").unlink(missing_ok=True)
+        _drop_progress(run)
+
+
+def _drop_progress(run: Run) -> None:
+    for name in ("checkpoint.npz", TAUGHT):
+        (run.path / name).unlink(missing_ok=True)
+
+
+def _taught(
+    run: Run, root: Path, train: Faces, recipe: Recipe, *, progress: bool
+) -> npt.NDArray[np.float32] | None:
+    """The teachers' mean probabilities for the training faces, kept until the run is complete; None without any."""
+    if not recipe.teachers:
+        return None
+    path = run.path / TAUGHT
+    if not path.is_file():
+        teachers = _unchanging(root, recipe.teachers.split(), "TEACHERS")
+        taught = ensemble(
+            [
+                predict(
+                    teacher.model,
+                    train,
+                    teacher.views,
+                    progress=f"{teacher.name}: teaching" if progress else "",
+                )
+                for teacher in teachers
+            ]
+        )
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, taught)
+    return np.asarray(np.load(path), np.float32)
+
+
+def _unchanging(root: Path, names: Sequence[str], parameter: str) -> list[Member]:
+    """The models of ids, which stay the same: another run's id depends on them."""
+    for name in names:
+        if name in ("newest", "pretrained") or name.endswith(".keras"):
+            raise InputError(f"{parameter} must name runs by id, which stays the same, but has {name!r}.")
+    return members(root, names)
 
 
 def _start_from(model: keras.Model, root: Path, name: str) -> None:
-    if name in ("newest", "pretrained") or name.endswith(".keras"):
-        raise InputError(f"START must be the id of a run, which stays the same, but was {name!r}.")
-    [start] = members(root, [name])
+    [start] = _unchanging(root, [name], "START")
     try:
         model.set_weights(start.model.get_weights())
     except ValueError:
