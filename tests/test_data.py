@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -395,9 +396,47 @@ def test_regions_follow_their_faces_into_the_validation_split() -> None:
 @pytest.fixture(scope="module")
 def real_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("real")
-    command = [sys.executable, REAL / "make_files.py", folder, "hw3", "kaggle", "--limit", "300"]
+    command = [sys.executable, REAL / "make_files.py", folder, "hw3", "kaggle", "folders", "--limit", "300"]
     subprocess.run(list(map(str, command)), check=True)
     return folder
+
+
+def _zipped(path: Path, source: Path) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(source, source.name)
+    return path
+
+
+def _icml(path: Path, source: Path) -> Path:
+    """icml_face_data.csv: the columns of fer2013.csv in another order, with blanks after the header's commas."""
+    rows = [line.split(",") for line in source.read_text().splitlines()[1:]]
+    lines = ["emotion, Usage, pixels", *(f"{label},{usage},{pixels}" for label, pixels, usage in rows)]
+    return write(path, "\n".join(lines) + "\n")
+
+
+@pytest.mark.real_data
+@needs_real_data
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(lambda source, folder: source, id="csv"),
+        pytest.param(
+            lambda source, folder: write(folder / "f.csv.gz", source.read_bytes(), zipped=True), id="gz"
+        ),
+        pytest.param(lambda source, folder: _zipped(folder / "archive.zip", source), id="zip"),
+        pytest.param(lambda source, folder: _icml(folder / "icml_face_data.csv", source), id="icml"),
+        pytest.param(lambda source, folder: source.parent / "images", id="images"),
+    ],
+)
+def test_every_format_gives_the_same_real_faces(made, real_files: Path, tmp_path: Path) -> None:
+    def rows(faces: Faces) -> list[tuple[int, bytes]]:
+        return sorted(
+            (int(n), face.tobytes()) for n, face in zip(faces.known_labels, faces.pixels, strict=True)
+        )
+
+    splits, known = data.load(made(real_files / "fer2013.csv", tmp_path)), np.load(REAL / "fer2013/train.npz")
+    assert rows(splits.train) == rows(Faces(known["pixels"][:300], known["label"][:300], np.arange(300)))
+    assert rows(splits.tests["public"]) == rows(data.load(real_files / "fer2013.csv").tests["public"])
 
 
 @pytest.mark.real_data
