@@ -201,6 +201,11 @@ def mcnemar(right: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> dict[
     return {"only_first": first, "only_second": second, "p": min(1.0, 2 * tail / 2**n)}
 
 
+def p_value(p: float) -> str:
+    """A probability as statistics write it: "p = 0.02", or "p < 0.001" for all that is smaller."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.1g}"
+
+
 def compare(first: float, second: float, p: float) -> str:
     """Whether the first accuracy is "better" or "worse" than the second, or "similar": p is not below 0.05."""
     if p >= SIGNIFICANT:
