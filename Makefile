@@ -58,9 +58,9 @@ report: $(READY)  ## Run what is stale, write report/build/hw3-report.html and .
 sweep: $(READY)  ## Run a notebook over many parameters, write a leaderboard
 	@$(BIN)/fer-lib sweep $(call quoted,SWEEP) --data $(call quoted,DATA) --language $(call quoted,LANGUAGE) \
 	$(call switch,QUICK,--quick) $(call switch,DRY_RUN,--dry-run) $(call option,WORKERS,--workers) $(call option,SCHEDULER,--scheduler) \
-	$(call option,TIMEOUT,--timeout) $(call option,MEMORY,--memory) $(SETTINGS)
+	$(call option,TIMEOUT,--timeout) $(call option,MEMORY,--memory) $(if $(filter command%,$(origin PROFILE)),--set PROFILE=$(call quoted,PROFILE)) $(SETTINGS)
 
-verify: $(READY)  ## Train and run the last report's notebooks again, compare all numbers (report/tolerances.yaml)
+verify: $(READY)  ## Run the last report's notebooks again, training too, and compare all numbers (report/tolerances.yaml)
 	@$(BIN)/fer-lib verify
 
 test: $(READY)  ## All tests that need no GPU (those on real faces where ../shared/data has them)

@@ -76,8 +76,14 @@ def fetch_data(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train one model, or find it trained."""
-    parameters = execute.resolve(options.profile, {_as_parameter(name): text for name, text in options.set})
-    wanted = parameters["q2_dnn" if options.model == "dnn" else "q1_cnn"]
+    given = {_as_parameter(name): text for name, text in options.set}
+    parameters = execute.resolve(options.profile, given)
+    model = options.model or str(parameters["q1_cnn"]["MODEL"])
+    notebook = "q2_dnn" if model == "dnn" else "q1_cnn"
+    wanted = parameters[notebook]
+    for name in given:
+        if "." not in name:
+            execute.require_known(name, wanted, f"parameter of {notebook}")
     _import_keras()
     from fer_lib import data, runs
     from fer_lib.models import ModelSpec, build, dnn_width
@@ -85,9 +91,9 @@ def train(options: argparse.Namespace) -> None:
 
     recipe = Recipe(**_values(Recipe, wanted))
     solved = not wanted["WIDTH"]
-    if solved and options.model != "dnn":
+    if solved and model != "dnn":
         raise InputError("WIDTH 0, which asks for as many parameters as the CNN has, is for the DNN alone.")
-    spec = ModelSpec(options.model, **_model_values({**wanted, "WIDTH": wanted["WIDTH"] or 1.0}))
+    spec = ModelSpec(model, **_model_values({**wanted, "WIDTH": wanted["WIDTH"] or 1.0}))
     splits = data.load(options.data, drop_leaked=options.drop_leaked)
     if solved:
         shape = parameters["q1_cnn"]
@@ -95,8 +101,7 @@ def train(options: argparse.Namespace) -> None:
         spec = replace(spec, width=dnn_width(cnn.count_params(), spec.depth))
     run = runs.train_or_reuse(splits, spec, recipe, seed=int(wanted["SEED"]), root=options.runs)
     print(f"{run.path}")
-    for split, accuracy in run.metrics["accuracy"].items():
-        print(f"{split:>12}  {accuracy['value']:.4f}  [{accuracy['low']:.4f}, {accuracy['high']:.4f}]")
+    print(runs.accuracies(run, splits).to_string(index=False, na_rep="", float_format="{:.4f}".format))
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -108,17 +113,11 @@ def predict(options: argparse.Namespace) -> None:
     from fer_lib import augmentation, prediction, runs
 
     members = runs.members(options.runs, options.run)
+    if not options.views:
+        members = [replace(member, views=(augmentation.View(),)) for member in members]
     for member in members:
         print(f"fer-lib: answers by {member.title}", file=sys.stderr)
-    probabilities = [
-        prediction.predict(
-            member.model,
-            faces,
-            member.views if options.views else (augmentation.View(),),
-            progress=member.name,
-        )
-        for member in members
-    ]
+    probabilities = [member.answers(faces, progress=True) for member in members]
     prediction.write_answers(options.out, faces, prediction.ensemble(probabilities))
 
 
@@ -279,7 +278,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data_commands(commands.add_parser("data", help="look at data, convert it, fetch it"))
 
     training = commands.add_parser("train", help="train one model")
-    training.add_argument("--model", required=True, help="cnn, dnn or compact")
+    training.add_argument("--model", help="cnn, dnn or compact (default: the profile's)")
     training.add_argument(
         "--drop-leaked", action="store_true", help="test without faces that stand in train too"
     )
@@ -303,7 +302,9 @@ def _parser() -> argparse.ArgumentParser:
     judging.add_argument(
         "--data", default="", help="file or folder with labelled tests (default: drawn faces)"
     )
-    judging.add_argument("--run", action="append", default=[], help="as for predict")
+    judging.add_argument(
+        "--run", action="append", default=[], help="as for predict (default: all of the package's)"
+    )
     judging.set_defaults(run_command=evaluate)
 
     packing = commands.add_parser("pack", help="put a run's model among those that come with the package")

@@ -13,7 +13,8 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to; it takes the place of `path` when the block succeeds.
 
-    The temporary name keeps the suffix, which some writers go by. On an error nothing of it is left.
+    The temporary name keeps the suffix, which some writers go by. On an error nothing of it is left; a full disk
+    names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
@@ -24,6 +25,10 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(temporary)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:  # written to an open file, as on a full disk
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -110,13 +110,20 @@ class Recipe:
                 raise InputError(f"{name} must be at least {low}, but was {getattr(self, name)}.")
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate must be above 0, but was {self.learning_rate}.")
-        # Below one half, the label stays the most probable target, which training accuracy counts by.
-        shares = (("validation", 1), ("label_smoothing", 1), ("votes", 0.5), ("distillation", 0.5))
-        for name, limit in shares:
-            if not 0 <= getattr(self, name) < limit:
+        for name in ("validation", "label_smoothing", "votes", "distillation"):
+            if not 0 <= getattr(self, name) < 1:
                 raise InputError(
-                    f"{name} must be a share of at least 0 and below {limit}, but was {getattr(self, name)}."
+                    f"{name} must be a share of at least 0 and below 1, but was {getattr(self, name)}."
                 )
+        # The label's lead over a class that everybody else is sure of; training accuracy counts by the label.
+        if (
+            not (1 - self.distillation) * (1 - self.label_smoothing) * (1 - 2 * self.votes)
+            > self.distillation
+        ):
+            raise InputError(
+                "Of votes, label_smoothing and distillation so much is left to others that the label need not be "
+                "the target's largest part; lower them (votes or distillation alone: below 0.5)."
+            )
         if self.small_epochs > self.epochs:
             raise InputError(
                 f"small_epochs must be at most epochs ({self.epochs}), but was {self.small_epochs}."
@@ -375,6 +382,7 @@ class _Follower(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         means = logs or {}
+        _ = self.model  # with JAX, Keras hands the variables back when a callback asks for the model
         seen = min((batch + 1) * self.batch_size, self.faces)
         self.position = Position(
             self.start.epochs,

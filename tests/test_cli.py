@@ -56,6 +56,11 @@ def test_train_prints_the_run_and_its_accuracies(trained):
     assert runs.find(root, folder.name).record["recipe"]["epochs"] == 1
 
 
+def test_train_refuses_a_parameter_that_the_model_does_not_have(refused, course):
+    said = refused("train", "--model", "dnn", "--data", course, "--set", "START=compact-1")
+    assert said.startswith("fer-lib: Unknown parameter of q2_dnn: START")
+
+
 def test_predict_answers_every_face_of_the_test_file(trained, course, tmp_path):
     root, _ = trained
     arguments = ["--data", course / "test.csv", "--out", tmp_path / "answer.csv", "--runs", root]

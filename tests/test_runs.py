@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fer_lib import models, prediction, pretrained, runs
+from fer_lib import checkpoints, models, prediction, pretrained, runs
 from fer_lib.augmentation import Augmentation, views
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces, FaceSplits
 from fer_lib.models import ModelSpec
-from fer_lib.runs import trainer
+from fer_lib.runs import ancestry, trainer
 from fer_lib.training import Recipe
 
 SPEC = ModelSpec("cnn", width=0.05, conv_dropout=0.1, dense_dropout=0.1)
@@ -261,12 +261,60 @@ def test_training_can_learn_from_what_other_runs_answer(run, root, splits):
     recipe = Recipe(epochs=2, batch_size=64, optimizer="Adam", teachers=run.id, distillation=0.4)
     taught = runs.train_or_reuse(splits, SPEC, recipe, root=root, progress=False)
     assert taught.record["recipe"]["teachers"] == run.id
+    assert taught.record["teaching"]["cpu_seconds"] > 0
     assert taught.history["loss"][0] != run.history["loss"][0]
-    assert not (taught.path / trainer.TAUGHT).exists()
-    with pytest.raises(
-        InputError, match="TEACHERS must name runs by id, which stays the same, but has 'newest'"
-    ):
-        runs.train_or_reuse(splits, SPEC, replace(recipe, teachers="newest"), root=root, progress=False)
+    assert not list(taught.path.glob("taught-*"))
+
+
+def test_a_teacher_answers_once_however_often_training_stops(run, root, splits, tmp_path):
+    recipe = Recipe(teachers=run.id, distillation=0.4)
+    learner = runs.Run(tmp_path)
+    first = ancestry.teach(learner, root, splits.train, recipe, progress=False)
+    second = ancestry.teach(learner, root, splits.train, recipe, progress=False)
+    assert first.cpu_seconds == second.cpu_seconds
+    np.testing.assert_array_equal(first.answers, second.answers)
+    np.testing.assert_allclose(first.answers, prediction.predict(run.model, splits.train), atol=1e-6)
+    [kept] = tmp_path.glob("taught-*")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    again = ancestry.teach(learner, root, splits.train, recipe, progress=False)
+    np.testing.assert_allclose(first.answers, again.answers, atol=1e-6)
+
+
+@pytest.mark.parametrize("taken_over", [{"start": "?"}, {"teachers": "?", "distillation": 0.3}])
+def test_no_face_is_held_out_that_an_ancestor_learned_from(run, root, splits, taken_over):
+    recipe = replace(
+        RECIPE, epochs=1, **{key: run.id if value == "?" else value for key, value in taken_over.items()}
+    )
+    with pytest.raises(InputError, match=r"had SEED 0 and VALIDATION 0\.15 on stripes"):
+        runs.train_or_reuse(splits, SPEC, recipe, seed=1, root=root, progress=False)
+    with pytest.raises(InputError, match="may have learned from faces that this run would hold out"):
+        runs.train_or_reuse(splits, SPEC, replace(recipe, validation=0.2), root=root, progress=False)
+    unjudged = runs.train_or_reuse(splits, SPEC, replace(recipe, validation=0), root=root, progress=False)
+    assert "validation" not in unjudged.metrics["accuracy"]
+
+
+@pytest.mark.parametrize("name", ["newest", "cnn-", "../cnn", "model.keras"])
+def test_an_ancestor_is_named_by_its_whole_id(root, run, splits, name):
+    with pytest.raises(InputError, match="no complete run of this whole id"):
+        runs.train_or_reuse(splits, SPEC, replace(RECIPE, start=name), root=root, progress=False)
+
+
+def test_a_report_goes_on_with_a_training_that_was_stopped(run, splits, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "weights")
+    runs.pack(run, tmp_path / "weights")
+    steps = iter(range(3))
+
+    def stop(clock):
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return True
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(checkpoints.Clock, "rings", stop)
+        runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path, progress=False)
+    gone_on = runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path, progress=False, ready_made=True)
+    assert not gone_on.record.get("pretrained")
+    np.testing.assert_array_equal(gone_on.probabilities("public"), run.probabilities("public"))
 
 
 def test_models_and_their_ensemble_are_judged_with_and_without_leaked_faces(run, root, splits):

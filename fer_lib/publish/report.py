@@ -81,8 +81,8 @@ def make_report(
         if name.rpartition(".")[2] in OWN:
             raise InputError(f"{name} is no parameter of a report: {OWN[name.rpartition('.')[2]]}.")
     parameters = execute.resolve(profile, settings)
-    if parameters[NOTEBOOKS[0]].get("SWEEP"):
-        parameters[NOTEBOOKS[0]]["SWEEP"] = os.path.relpath(settings["SWEEP"], ROOT / "notebooks")
+    if sweep := str(parameters[NOTEBOOKS[0]].get("SWEEP", "")):
+        parameters[NOTEBOOKS[0]]["SWEEP"] = os.path.relpath(sweep, ROOT / "notebooks")
     named = read_title(ROOT / "report" / "title.yaml", dict(title or {}))
     languages = LANGUAGES[::-1] if language == BOTH else (language,)
     if answers is not None:

@@ -11,7 +11,7 @@ from fer_lib import evaluation
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
 from fer_lib.faces import FaceSplits
-from fer_lib.prediction import ensemble, predict
+from fer_lib.prediction import ensemble
 from fer_lib.runs.folder import Run
 from fer_lib.runs.members import members
 
@@ -51,7 +51,7 @@ def evaluate(root: Path, names: Sequence[str], splits: FaceSplits) -> pd.DataFra
     for split, faces in splits.tests.items():
         if faces.labels is None:
             continue
-        answers = [predict(one.model, faces, one.views) for one in answering]
+        answers = [one.answers(faces) for one in answering]
         answers += [ensemble(answers)] * (len(answering) > 1)
         leaked = splits.leaked(split)
         subsets = {True: leaked | True, False: ~leaked}

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from fer_lib import pretrained
 from fer_lib.augmentation import View
 from fer_lib.errors import InputError
-from fer_lib.prediction import load_model
+from fer_lib.faces import Faces
+from fer_lib.prediction import load_model, predict
 from fer_lib.runs.folder import complete_folders, find, is_complete, newest, views_of
 
 
@@ -24,6 +27,10 @@ class Member:
     title: str
     model: keras.Model
     views: tuple[View, ...]
+
+    def answers(self, faces: Faces, *, progress: bool = False) -> npt.NDArray[np.float32]:
+        """Probabilities (n, 7), the mean over all views."""
+        return predict(self.model, faces, self.views, progress=self.name if progress else "")
 
 
 def members(root: Path, names: Sequence[str] = ()) -> list[Member]:

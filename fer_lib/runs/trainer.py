@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -32,7 +32,8 @@ from fer_lib.errors import InputError
 from fer_lib.faces import Faces, FaceSplits
 from fer_lib.files import replacing
 from fer_lib.models import ModelSpec
-from fer_lib.prediction import ensemble, predict
+from fer_lib.prediction import predict
+from fer_lib.runs import ancestry
 from fer_lib.runs.folder import (
     Run,
     is_complete,
@@ -42,14 +43,12 @@ from fer_lib.runs.folder import (
     write_json,
     write_predictions,
 )
-from fer_lib.runs.members import Member, members
 from fer_lib.training import Position, Recipe
 
 FORMAT = 2
 """Part of every id: raised when code changes what the same model and recipe lead to."""
 
-TAUGHT = "taught.npy"
-"""What the teachers answered, in the folder of a run that is not complete yet."""
+CHECKPOINT = "checkpoint.npz"
 
 TIMED_FACES = 3000
 """How many faces are predicted at the most to measure how long that takes."""
@@ -97,17 +96,17 @@ def train_or_reuse(
     }
     untrained = models.build(spec, train.pixels, seed=seed, precision=recipe.precision)
     run = Run(root / run_id(record, untrained))
+    checkpoint = run.path / CHECKPOINT
+    if not (checkpoint.exists() or is_complete(run.path)):
+        ancestry.require_unseen(root, recipe, record)
     run.path.mkdir(parents=True, exist_ok=True)
     with _locked(run):
         _clear_partial(run)
         if not (is_complete(run.path) and (ready_made or not run.record.get("pretrained"))):
             run = Run(run.path)
-            if ready_made and run.id in pretrained.names():
+            if ready_made and run.id in pretrained.names() and not checkpoint.exists():
                 _take_over(run, train, validation)
             else:
-                if recipe.start:
-                    _start_from(untrained, root, recipe.start)
-                taught = _taught(run, root, train, recipe, progress=progress)
                 _train(
                     run,
                     untrained,
@@ -116,7 +115,7 @@ def train_or_reuse(
                     recipe,
                     seed=seed,
                     record=record,
-                    taught=taught,
+                    root=root,
                     progress=progress,
                 )
         _predict_new_tests(run, splits)
@@ -202,19 +201,28 @@ def _train(
     *,
     seed: int,
     record: dict[str, Any],
-    taught: npt.NDArray[np.float32] | None,
+    root: Path,
     progress: bool,
 ) -> None:
+    teaching = ancestry.teach(run, root, train, recipe, progress=progress)
     training.compile_model(model, recipe, len(train))
-    path = run.path / "checkpoint.npz"
+    path = run.path / CHECKPOINT
     position, epochs = Position(), list[dict[str, Any]]()
     found = checkpoints.read(path)
-    record = {**record, "versions": _versions(), "machine": _machine(), "started": _now()}
+    here = {"versions": _versions(), "machine": _machine()}
+    record = {**record, **here, "started": _now()}
+    if teaching:
+        record["teaching"] = {"seconds": teaching.seconds, "cpu_seconds": teaching.cpu_seconds}
     if found:
         position, epochs, arrays = found
         _restore(model, arrays, path)
         with suppress(InputError):  # a damaged file; what it held is known again but for the time
-            record["started"] = read_json(run.path / "run.json")["started"]
+            begun = read_json(run.path / "run.json")
+            record.update({key: begun[key] for key in (*here, "started")})
+            if any(record[key] != here[key] for key in here):
+                record["went_on_with"] = here
+    elif recipe.start:
+        ancestry.start_from(model, root, recipe.start)
     write_json(run.path / "run.json", {**record, "status": "training"})
     name, clock = record["model"]["name"], checkpoints.Clock()
 
@@ -236,16 +244,24 @@ def _train(
 
         def on_step(position: Position) -> None:
             bar.update(position.epochs * len(train) + position.faces - bar.n)
-            if interrupted() or clock.rings():
+            stopped = interrupted()
+            if stopped or clock.rings():
                 save(position)
-            if interrupted():
+            if stopped:
                 raise Interrupted(
                     f"{run.id} stopped in epoch {position.epochs + 1} of {recipe.epochs} and saved that; "
                     "the same command goes on from there"
                 )
 
         for epoch in training.train(
-            model, train, validation, recipe, seed=seed, start=position, taught=taught, on_step=on_step
+            model,
+            train,
+            validation,
+            recipe,
+            seed=seed,
+            start=position,
+            taught=teaching.answers if teaching else None,
+            on_step=on_step,
         ):
             epochs.append(asdict(epoch))
             save(Position(epochs=epoch.epoch))
@@ -282,52 +298,8 @@ def _clear_partial(run: Run) -> None:
 
 
 def _drop_progress(run: Run) -> None:
-    for name in ("checkpoint.npz", TAUGHT):
-        (run.path / name).unlink(missing_ok=True)
-
-
-def _taught(
-    run: Run, root: Path, train: Faces, recipe: Recipe, *, progress: bool
-) -> npt.NDArray[np.float32] | None:
-    """The teachers' mean probabilities for the training faces, kept until the run is complete; None without any."""
-    if not recipe.teachers:
-        return None
-    path = run.path / TAUGHT
-    if not path.is_file():
-        teachers = _unchanging(root, recipe.teachers.split(), "TEACHERS")
-        taught = ensemble(
-            [
-                predict(
-                    teacher.model,
-                    train,
-                    teacher.views,
-                    progress=f"{teacher.name}: teaching" if progress else "",
-                )
-                for teacher in teachers
-            ]
-        )
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, taught)
-    return np.asarray(np.load(path), np.float32)
-
-
-def _unchanging(root: Path, names: Sequence[str], parameter: str) -> list[Member]:
-    """The models of ids, which stay the same: another run's id depends on them."""
-    for name in names:
-        if name in ("newest", "pretrained") or name.endswith(".keras"):
-            raise InputError(f"{parameter} must name runs by id, which stays the same, but has {name!r}.")
-    return members(root, names)
-
-
-def _start_from(model: keras.Model, root: Path, name: str) -> None:
-    [start] = _unchanging(root, [name], "START")
-    try:
-        model.set_weights(start.model.get_weights())
-    except ValueError:
-        raise InputError(
-            f"START names {name}, whose layers are not those of {model.name} at this width; name a run of the "
-            "same network."
-        ) from None
+    (run.path / CHECKPOINT).unlink(missing_ok=True)
+    ancestry.forget(run)
 
 
 def _take_over(run: Run, train: Faces, validation: Faces) -> None:
