@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import sys
 from pathlib import Path
 
 from fer_lib.errors import InputError
@@ -38,7 +40,8 @@ def fetch(folder: Path) -> Path:
         import kagglehub
     except ImportError:
         raise InputError(
-            f"Downloading needs kagglehub, which is not installed: pip install kagglehub, or {BY_HAND}."
+            "Downloading needs kagglehub, which is not installed: "
+            f"{shlex.quote(sys.executable)} -m pip install kagglehub, or {BY_HAND}."
         ) from None
     # Missing token, rules not accepted, no network: each has its own exception, and the same way out.
     try:

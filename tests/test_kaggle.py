@@ -18,7 +18,7 @@ def test_without_kagglehub_a_sentence_says_what_to_download_and_where_to_put_it(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "kagglehub", None)
     with pytest.raises(
-        InputError, match=r"pip install kagglehub, or download icml_face_data\.csv .* as DATA"
+        InputError, match=r"/python\S* -m pip install kagglehub, or download icml_face_data\.csv .* as DATA"
     ):
         kaggle.fetch(tmp_path)
     assert not list(tmp_path.iterdir())
