@@ -18,6 +18,7 @@ from fer_lib.packed import Entry
 from fer_lib.tables import (
     MOST_FACES,
     MOST_PROBLEMS,
+    USAGES,
     FaceTable,
     Problem,
     too_many_faces,
@@ -42,7 +43,7 @@ _HOLDS = {
     "id": "id",
 }
 _LABELS = {str(label).encode(): label for label in range(len(EMOTIONS))}
-_SPLITS = {b"Training": "train", b"PublicTest": "public", b"PrivateTest": "private"}
+_SPLITS = {usage.encode(): split for usage, split in USAGES.items()}
 _AROUND = b' \t\r\n"'  # quotes only ever surround a whole field: none of ours holds a comma
 _HEADER_BYTES = 4096
 _LINES_AT_ONCE = 64  # half a megabyte of text, which stays in the processor's cache

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,12 +17,9 @@ import numpy.typing as npt
 from fer_lib.errors import InputError
 from fer_lib.faces import VOTED, VOTES
 from fer_lib.packed import Entry
-from fer_lib.tables import MOST_FACES, FaceTable
+from fer_lib.tables import MOST_FACES, USAGES, FaceTable
 
 FERPLUS = "fer2013new.csv"
-
-USAGES: Mapping[str, str] = {"Training": "train", "PublicTest": "public", "PrivateTest": "private"}
-"""The split of each Usage of FER2013 and FER+."""
 
 LEAST_AGREEMENT = 0.45
 """Where fewer labels are those that most people voted for, the votes belong to other faces; of FER2013 65% are."""
@@ -50,7 +47,9 @@ class VoteTable:
 
 
 def is_ferplus(entry: Entry) -> bool:
-    """Whether a file begins with FER+'s columns."""
+    """Whether a file begins with FER+'s columns, or has the name of its file, damaged or not."""
+    if entry.parts[-1].lower().removesuffix(".gz").removesuffix(".zip") == FERPLUS:
+        return True
     head = entry.head(_HEAD_BYTES).partition(b"\n")[0].decode("utf-8-sig", "replace")
     return _is_header(head.split(","))
 

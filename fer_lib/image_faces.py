@@ -42,6 +42,7 @@ _FOLDERS = {
     "sadness": 4,
     "surprised": 5,
 }
+_OTHERS = (".csv", ".csv.gz", ".npz", ".txt", ".md", ".json")
 _USAGES = (("publictest_", "public"), ("privatetest_", "private"))
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8")
 
@@ -60,9 +61,10 @@ def label_of(folder: str) -> int | None:
 
 
 def is_picture(entry: Entry) -> bool:
-    """Whether something stands where pictures stand: in a folder of an emotion, or with a picture's suffix."""
-    return entry.name.lower().endswith(PICTURES) or (
-        len(entry.parts) > 1 and label_of(entry.parts[-2]) is not None
+    """Whether a file has a picture's suffix, or is in a folder of an emotion and has none of tables and texts."""
+    name = entry.parts[-1].lower()
+    return name.endswith(PICTURES) or (
+        len(entry.parts) > 1 and label_of(entry.parts[-2]) is not None and not name.endswith(_OTHERS)
     )
 
 
@@ -85,11 +87,7 @@ def read_pictures(folder: Path, entries: Iterable[Entry]) -> list[FaceTable]:
         InputError: The folders do not say what is what. A file that is no picture does not raise, see
             `FaceTable.problems`.
     """
-    placed = [(_place(entry), entry) for entry in entries]
-    if any(
-        place.label is not None for place, _ in placed
-    ):  # then a picture outside of all folders only decorates
-        placed = [(place, entry) for place, entry in placed if len(entry.parts) > 1]
+    placed = _placed(entries)
     splits: dict[str, list[tuple[_Place, Entry]]] = {split: [] for split in ORDER}
     for place, entry in placed:
         splits[place.split or "train"].append((place, entry))
@@ -107,8 +105,13 @@ def read_pictures(folder: Path, entries: Iterable[Entry]) -> list[FaceTable]:
 
 
 def read_unlabelled_pictures(folder: Path, entries: Iterable[Entry]) -> FaceTable:
-    """Read all pictures as faces to predict, wherever they stand; ids and order are those of `read_pictures`."""
-    return _table(folder, "test", [(entry, None) for entry in entries])
+    """Read pictures as faces to predict: those in no training folder, or else all.
+
+    Ids and order are those of `read_pictures`, and so is what is left out.
+    """
+    placed = _placed(entries)
+    tests = [entry for place, entry in placed if place.split != "train"]
+    return _table(folder, "test", [(entry, None) for entry in tests or [entry for _, entry in placed]])
 
 
 def read_picture(data: bytes) -> npt.NDArray[np.uint8]:
@@ -153,6 +156,14 @@ def _face(image: Image.Image) -> npt.NDArray[np.uint8]:
     if upright.size != (FACE_SIZE, FACE_SIZE):
         upright = ImageOps.fit(upright, (FACE_SIZE, FACE_SIZE), Image.Resampling.BICUBIC)
     return np.asarray(upright)
+
+
+def _placed(entries: Iterable[Entry]) -> list[tuple[_Place, Entry]]:
+    """The pictures that are faces: where some are in folders of emotions, one outside of all folders only decorates."""
+    placed = [(_place(entry), entry) for entry in entries]
+    if any(place.label is not None for place, _ in placed):
+        return [(place, entry) for place, entry in placed if len(entry.parts) > 1]
+    return placed
 
 
 def _place(entry: Entry) -> _Place:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import posixpath
 import stat
 import tarfile
 import zipfile
@@ -16,7 +17,7 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from fer_lib.errors import InputError
 
@@ -33,7 +34,8 @@ PICTURES = (".png", ".jpg", ".jpeg")
 """Suffixes of files that are not opened to see whether they are archives."""
 
 _BUFFER_BYTES = 1 << 18
-_GZIP, _ZIP, _TAR = b"\x1f\x8b", b"PK", b"ustar"
+_GZIP, _TAR = b"\x1f\x8b", b"ustar"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _TAR_AT = 257
 _JUNK = ("thumbs.db", "desktop.ini", "__macosx")
 
@@ -81,9 +83,12 @@ class Entry:
                 yield io.BufferedReader(unzipped, _BUFFER_BYTES)
 
     def head(self, count: int) -> bytes:
-        """Its first bytes, unzipped; fewer where there are no more."""
-        with self.opened() as file:
-            return file.read(count)
+        """Its first bytes, unzipped; fewer where there are no more, or none that can be read: `opened` says why."""
+        try:
+            with self.opened() as file:
+                return file.read(count)
+        except InputError:
+            return b""
 
 
 @contextmanager
@@ -91,11 +96,11 @@ def listed(path: Path) -> Iterator[list[Entry]]:
     """Everything that can be read: a file itself, the files in a folder and below, or those in an archive.
 
     Archives (zip, and tar, gzipped or not) are told by content. In a folder those of zip are listed too. Hidden files
-    are left out, links are followed, once each.
+    are left out, links are followed, once each. A file that cannot be read, or a damaged archive, is listed as one
+    file, and opening it says what is wrong.
 
     Raises:
-        InputError: `path` is neither file nor folder, cannot be read, is a damaged archive, or holds more than
-            `MOST_FILES`.
+        InputError: `path` is neither file nor folder, is a damaged tar archive, or holds more than `MOST_FILES`.
     """
     with ExitStack() as stack:
         try:
@@ -147,60 +152,63 @@ def _in_file(file: Path, name: str, stack: ExitStack, *, tar: bool = False) -> l
     whole = Entry(file, "", name, partial(file.open, "rb", buffering=0))
     if file.suffix.lower() in PICTURES:
         return [whole]
-    with file.open("rb", buffering=0) as opened:
-        magic = opened.read(2)
-    if magic == _ZIP:
+    try:
+        with file.open("rb", buffering=0) as opened:
+            magic = opened.read(4)
+    except OSError:
+        return [whole]
+    if magic in _ZIP:
         try:
             archive = stack.enter_context(zipfile.ZipFile(file))
         # A damaged directory can raise almost anything.
         except Exception:
-            raise _damaged(file) from None
+            return [Entry(file, "", name, partial(_refuse, file))]
         members = [
             (info.filename, partial(archive.open, info)) for info in archive.infolist() if not info.is_dir()
         ]
     elif tar and whole.head(_TAR_AT + len(_TAR)).endswith(_TAR):
-        members = [(member, partial(_tar_member, whole, member)) for member in _tar_members(whole)]
+        members = _tar_members(whole, stack)
     else:
         return [whole]
     if len(members) > MOST_FILES:
         raise _too_many(file)
     above = "" if tar else f"{name}/"
+    named = (
+        (posixpath.normpath(member), opener) for member, opener in members
+    )  # "./train.csv" is not hidden
     return [
         Entry(file, member, f"{above}{member}", opener)
-        for member, opener in members
+        for member, opener in named
         if not any(map(_is_junk, member.split("/")))
     ]
 
 
-@contextmanager
-def _tar(entry: Entry) -> Iterator[tarfile.TarFile]:
-    """The archive as a stream: its members come in their order, once."""
-    with entry.opened() as file:
-        try:
-            with tarfile.open(fileobj=file, mode="r|") as archive:
-                yield archive
-        except (tarfile.TarError, ValueError, EOFError, OverflowError):
-            raise _damaged(entry.file) from None
+def _tar_members(entry: Entry, stack: ExitStack) -> list[tuple[str, _Open]]:
+    """The files in a tar archive: listed as a stream, within limits, then read wherever they lie."""
+    members: list[tarfile.TarInfo] = []
+    try:
+        with entry.opened() as stream, tarfile.open(fileobj=stream, mode="r|") as listing:
+            for member in listing:
+                members.append(member)
+                if len(members) > MOST_FILES:
+                    raise _too_many(entry.file)
+        # Unzipping goes on from the last member to the next one; only one that lies before it begins anew.
+        file = stack.enter_context(entry.file.open("rb"))
+        plain = stack.enter_context(gzip.GzipFile(fileobj=file)) if file.peek(2)[:2] == _GZIP else file
+        archive = stack.enter_context(tarfile.TarFile(fileobj=plain))
+    except (tarfile.TarError, ValueError, EOFError, OverflowError):
+        raise _damaged(entry.file) from None
+    return [(member.name, partial(_member, archive, member)) for member in members if member.isfile()]
 
 
-def _tar_members(entry: Entry) -> list[str]:
-    names = []
-    with _tar(entry) as archive:
-        for member in archive:
-            if member.isfile():
-                names.append(member.name)
-            if len(names) > MOST_FILES:
-                raise _too_many(entry.file)
-    return names
+def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    file = archive.extractfile(member)
+    assert file is not None, "listed as a file"
+    return file
 
 
-@contextmanager
-def _tar_member(entry: Entry, name: str) -> Iterator[IO[bytes]]:
-    with _tar(entry) as archive:
-        file = next((archive.extractfile(member) for member in archive if member.name == name), None)
-        if file is None:
-            raise _damaged(entry.file)
-        yield file
+def _refuse(path: Path) -> NoReturn:
+    raise _damaged(path)
 
 
 class _Careful(io.RawIOBase):

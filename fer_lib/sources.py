@@ -15,7 +15,7 @@ from fer_lib.ferplus import FERPLUS, is_ferplus, read_votes, with_votes
 from fer_lib.image_faces import is_picture, read_pictures, read_unlabelled_pictures
 from fer_lib.npz_faces import array_roles, is_array, read_npz
 from fer_lib.packed import Entry, listed
-from fer_lib.tables import FaceTable
+from fer_lib.tables import ORDER, SPLITS, FaceTable
 
 KNOWN = ("train", "fer2013", "icml_face_data")
 """Names, without suffixes, of the files to read first where a folder has several."""
@@ -45,16 +45,37 @@ class Sheet:
         return first.file.name if is_array(first) else first.parts[-1]
 
     @property
+    def path(self) -> Path:
+        """Where a person would look for it."""
+        first = self.entries[0]
+        return first.file if is_array(first) else first.path
+
+    @property
     def stem(self) -> str:
         """Its name without suffixes."""
         return self.name.lower().partition(".")[0]
 
     @property
+    def split(self) -> str:
+        """The split that its name says, or else a folder that it is in; "" if none does."""
+        names = (self.stem, *(folder.lower() for folder in reversed(self.entries[0].parts[:-1])))
+        return next((SPLITS[name] for name in names if name in SPLITS), "")
+
+    @property
+    def packed(self) -> bool:
+        """Whether it is zipped or gzipped; the arrays of an .npz file are not."""
+        return self.path != self.entries[0].file or self.name.lower().endswith(".gz")
+
+    @property
     def rank(self) -> tuple[int, bool, int]:
         """What is read first: a known name, then what is unpacked, then what lies higher."""
         known = KNOWN.index(self.stem) if self.stem in KNOWN else len(KNOWN)
-        first = self.entries[0]
-        return known, bool(first.inside) and not is_array(first), len(first.parts)
+        return known, self.packed, len(self.entries[0].parts)
+
+    def repeats(self, other: Sheet) -> bool:
+        """Whether it is the other file once more, packed, beside it."""
+        one, two = self.entries[0].file, other.entries[0].file
+        return self.packed and self.stem == other.stem and one != two and one.parent == two.parent
 
     def read(self, split: str | None = None) -> list[FaceTable]:
         """Its faces; `split` is that of faces for which it says none."""
@@ -69,7 +90,7 @@ class Source:
 
     Attributes:
         path: What was named.
-        sheets: The file of faces, and its test file where there is one.
+        sheets: The file of faces, and those of its tests, each of another split.
         pictures: Pictures in folders, where there are no sheets.
         votes: FER+'s file.
     """
@@ -84,22 +105,23 @@ class Source:
         if self.pictures:
             return read_pictures(self.path, self.pictures)
         main, *tests = self.sheets
-        tables = [*main.read(), *(table for test in tests for table in test.read(_TEST))]
+        tables = [*main.read(), *(table for test in tests for table in test.read(test.split or _TEST))]
         return tables if self.votes is None else with_votes(tables, read_votes(self.votes))
 
     def unlabelled_tables(self) -> list[FaceTable]:
         """The faces to predict: the test file's if there is one, pictures outside of training folders, or all."""
         if self.pictures:
-            tests = [entry for entry in self.pictures if "train" not in entry.name.lower().split("/")]
-            return [read_unlabelled_pictures(self.path, tests or self.pictures)]
+            return [read_unlabelled_pictures(self.path, self.pictures)]
         return self.sheets[-1].read(_TEST)
 
     def files(self) -> dict[str, Path]:
-        """The files on disk behind it, by names that do not depend on where it lies."""
-        tables = [entry for sheet in self.sheets for entry in sheet.entries]
-        votes = [] if self.votes is None else [self.votes]
-        pictures = {entry.file.name if entry.inside else entry.name: entry.file for entry in self.pictures}
-        return {entry.file.name: entry.file for entry in (*tables, *votes)} | pictures
+        """The files on disk behind it, by their names from the named folder on."""
+        entries = [*self.pictures, *(entry for sheet in self.sheets for entry in sheet.entries)]
+        files = dict.fromkeys(
+            entry.file for entry in (entries if self.votes is None else [*entries, self.votes])
+        )
+        root = self.path if self.path.is_dir() else self.path.parent
+        return {file.relative_to(root).as_posix(): file for file in files}
 
     def stamp(self) -> list[tuple[int, int]]:
         """Sizes and times of the files: when they are the same, nobody has written to them."""
@@ -122,7 +144,8 @@ def found(path: str | Path) -> Iterator[Source]:
 
     Args:
         path: A CSV, .npz or picture file, an archive, or a folder, in which files named train, fer2013 and
-            icml_face_data come first, in this order, and CSV files before pictures.
+            icml_face_data come first, in this order, and CSV files before pictures. Their names or folders say
+            their splits (train, test, validation and the like).
 
     Raises:
         InputError: There is no such file or folder, no faces in it, or several files of faces to choose from.
@@ -151,8 +174,8 @@ def _chosen(path: Path, entries: Sequence[Entry]) -> Source:
     others = [entry for entry in entries if not is_picture(entry) and len(entry.parts) <= _DEEPEST]
     sheets = sorted(_sheets(others), key=lambda sheet: sheet.rank)
     votes = next((entry for entry in others if not is_array(entry) and is_ferplus(entry)), None)
-    if sheets:
-        return Source(path, _main_and_test(path, sheets), votes=votes)
+    if any(sheet.holds for sheet in sheets):
+        return Source(path, _main_and_tests(path, sheets), votes=votes)
     pictures = [entry for entry in entries if is_picture(entry)]
     unpacked = [entry for entry in pictures if not entry.inside]
     if not pictures:
@@ -166,42 +189,60 @@ def _chosen(path: Path, entries: Sequence[Entry]) -> Source:
 
 
 def _sheets(entries: Iterable[Entry]) -> Iterator[Sheet]:
-    """The CSV files of faces and .npz files among some files."""
+    """The CSV files of faces and .npz files among some files, and those that are called train.csv or test.csv."""
     arrays = [entry for entry in entries if is_array(entry)]
     for _, group in groupby(arrays, key=lambda entry: entry.file):
         members = tuple(group)
         if "pixels" in (roles := array_roles(members)):
             yield Sheet(members, roles)
     for entry in entries:
-        if not is_array(entry) and (columns := columns_of(entry)):
-            yield Sheet((entry,), frozenset(columns))
+        if is_array(entry):
+            continue
+        sheet = Sheet((entry,), frozenset(columns_of(entry) or ()))
+        if sheet.holds or (sheet.stem in SPLITS and ".csv" in sheet.name.lower()):
+            yield sheet
 
 
-def _main_and_test(path: Path, sheets: Sequence[Sheet]) -> tuple[Sheet, ...]:
-    """The file to read, and its test file; `sheets` in the order of their ranks."""
-    labelled = [sheet for sheet in sheets if "label" in sheet.holds and sheet.stem != _TEST] or list(sheets)
-    main = labelled[0]
-    rivals = [sheet for sheet in labelled if sheet.stem != main.stem]
-    if main.stem not in KNOWN and rivals and "label" in main.holds:
-        raise InputError(
-            f"{path} holds several files of faces ({main.name}, {rivals[0].name}); name one of them."
-        )
-    if "usage" in main.holds and main.stem != KNOWN[0]:
+def _main_and_tests(path: Path, sheets: Sequence[Sheet]) -> tuple[Sheet, ...]:
+    """The file to read, and those of its tests; `sheets` in the order of their ranks."""
+    sheets = [sheet for i, sheet in enumerate(sheets) if not any(map(sheet.repeats, sheets[:i]))]
+    trains = [
+        sheet for sheet in sheets if sheet.split == "train" or (not sheet.split and "label" in sheet.holds)
+    ]
+    tests = [sheet for sheet in sheets if sheet.split not in ("", "train")]
+    main, *others = [sheet for sheet in trains if "label" in sheet.holds] or trains or tests or sheets
+    _require_one(path, main, [other for other in others if main.stem not in KNOWN or other.stem == main.stem])
+    if main in tests or ("usage" in main.holds and main.split != "train"):
         return (main,)
-    others = [sheet for sheet in sheets if sheet is not main]
-    named = [sheet for sheet in others if sheet.stem == _TEST]
-    unlabelled = [sheet for sheet in others if "label" not in sheet.holds]
-    tests = named or (unlabelled if len({sheet.stem for sheet in unlabelled}) == 1 else [])
-    return (main, *tests[:1])
+    beside = main.entries[0].file.parent
+    tests = [test for test in tests if test.holds or test.entries[0].file.parent == beside]
+    unlabelled = [
+        sheet for sheet in sheets if sheet.holds and sheet is not main and "label" not in sheet.holds
+    ]
+    if not tests and len(unlabelled) == 1:
+        return (main, *unlabelled)
+    for test in tests:
+        _require_one(
+            path, test, [other for other in tests if other is not test and other.split == test.split]
+        )
+    return (main, *sorted(tests, key=lambda test: ORDER.index(test.split)))
+
+
+def _require_one(path: Path, sheet: Sheet, rivals: Sequence[Sheet]) -> None:
+    if rivals:
+        names = ", ".join(str(each.path.relative_to(path)) for each in (sheet, rivals[0]))
+        raise InputError(f"{path} holds several files of faces ({names}); name one of them.")
 
 
 def _with_companions(source: Source, stack: ExitStack) -> Source:
-    """A file's source with what stands beside the file: train.csv's test.csv, and FER+'s votes."""
+    """A file's source with what stands beside the file: train.csv's test.csv and the like, and FER+'s votes."""
     folder = source.path.parent
     sheets, votes = source.sheets, source.votes
     if len(sheets) == 1 and sheets[0].stem == KNOWN[0]:
         suffix = "".join(Path(sheets[0].name).suffixes).removesuffix(".gz")
-        sheets = (*sheets, *list(_sheets(_beside(folder, f"{_TEST}{suffix}", stack)))[:1])
+        names = [f"{name}{suffix}" for name, split in SPLITS.items() if split != "train"]
+        tests = [sheet for name in names for sheet in _sheets(_beside(folder, name, stack))]
+        sheets = _main_and_tests(folder, [*sheets, *tests])
     if sheets and votes is None:
         votes = next(filter(is_ferplus, _beside(folder, FERPLUS, stack)), None)
     return Source(source.path, sheets, source.pictures, votes)

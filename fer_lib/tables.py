@@ -37,6 +37,9 @@ SPLITS: Mapping[str, str] = {
 }
 """The split that a name means; a validation set that comes with the data is FER2013's public one."""
 
+USAGES: Mapping[str, str] = {"Training": "train", "PublicTest": "public", "PrivateTest": "private"}
+"""The split of each Usage of FER2013 and FER+."""
+
 _NAMED = 5
 
 

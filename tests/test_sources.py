@@ -202,6 +202,104 @@ def test_two_files_of_unknown_names_are_to_be_chosen_from(tmp_path: Path) -> Non
         data.load(tmp_path)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_folders_say_the_splits_of_files_of_one_name(packed: bool, tmp_path: Path) -> None:
+    parts = {"train": TRAIN, "validation": PRIVATE, "test": PUBLIC}
+    files = {f"{split}/faces.csv": course_text(faces) for split, faces in parts.items()}
+    if packed:
+        path = zipped(tmp_path / "a.zip", **files)
+    else:
+        path = pictures(tmp_path / "a", {name: text.encode() for name, text in files.items()})
+    splits = data.load(path)
+    assert splits.train.fingerprint() == TRAIN.fingerprint()
+    assert list(splits.tests) == ["public", "test"]
+    assert splits.tests["public"].fingerprint() == PRIVATE.fingerprint()
+    assert splits.tests["test"].fingerprint() == PUBLIC.fingerprint()
+    assert np.array_equal(data.load_unlabelled(path).pixels, PUBLIC.pixels)
+
+
+def test_a_validation_file_beside_the_training_file_is_the_public_test(tmp_path: Path) -> None:
+    for name, faces in (("train", TRAIN), ("val", PRIVATE), ("test", UNLABELLED)):
+        write(tmp_path / f"{name}.csv", course_text(faces))
+    for path in (tmp_path, tmp_path / "train.csv"):
+        assert {name: len(faces) for name, faces in data.load(path).tests.items()} == {"public": 5, "test": 4}
+
+
+@pytest.mark.parametrize("name", ["train", "fer2013", "mine"])
+def test_files_of_one_name_in_two_folders_are_to_be_chosen_from(name: str, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        write(tmp_path / folder / f"{name}.csv", course_text(TRAIN))
+    with pytest.raises(InputError, match=rf"faces \(one/{name}\.csv, two/{name}\.csv\); name one of them"):
+        data.load(tmp_path)
+
+
+def test_two_test_files_are_to_be_chosen_from(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", course_text(TRAIN))
+    for name in ("test.csv", "old/test.csv"):
+        write(tmp_path / name, course_text(UNLABELLED))
+    with pytest.raises(InputError, match=r"faces \(test\.csv, old/test\.csv\); name one of them"):
+        data.load(tmp_path)
+
+
+@pytest.mark.parametrize("broken", ["ID,features\n1,2\n", b"PK\x03\x04 cut off", b"\x1f\x8b\x08"])
+@pytest.mark.parametrize("name", ["test.csv", "fer2013new.csv"])
+def test_a_broken_companion_is_named_and_not_left_out(name: str, broken: str | bytes, tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", course_text(TRAIN))
+    write(tmp_path / name, broken)
+    for path in (tmp_path, tmp_path / "train.csv"):
+        with pytest.raises(
+            InputError, match=rf"/{name} (has the columns|is damaged|line 1 is no row of FER)"
+        ):
+            data.load(path)
+
+
+def test_answers_called_test_in_another_folder_are_no_test_file(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", course_text(TRAIN))
+    write(tmp_path / "answers" / "test.csv", "id,label\n0,3\n")
+    assert data.load(tmp_path).tests == {}
+
+
+@pytest.mark.parametrize("content", [b"PKNOTES on the data", b"PK\x03\x04 cut off", b"\x1f\x8b\x08"])
+def test_a_file_that_cannot_be_read_does_not_keep_others_from_it(content: bytes, tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", course_text(TRAIN))
+    write(tmp_path / "NOTES", content)
+    assert data.load(tmp_path).train.fingerprint() == TRAIN.fingerprint()
+
+
+def test_a_table_in_a_folder_with_a_number_is_no_picture(tmp_path: Path) -> None:
+    write(tmp_path / "versions" / "1" / "fer2013.csv", FER2013)
+    write(tmp_path / "versions" / "1" / "README.md", "notes")
+    assert_fer2013(data.load(tmp_path))
+
+
+def test_a_tar_made_of_a_folder_holds_what_the_folder_holds(tmp_path: Path) -> None:
+    write(tmp_path / "a" / "fer2013.csv", FER2013)
+    with tarfile.open(tmp_path / "a.tgz", "w:gz") as archive:
+        archive.add(tmp_path / "a", ".")
+    assert_fer2013(data.load(tmp_path / "a.tgz"))
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_tar_of_pictures_is_gone_through_a_few_times_however_many_it_holds(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(tmp_path / "a.tar", mode) as archive:
+        for name, content in picture_files().items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    headers: list[bytes] = []
+    read = tarfile.TarInfo.frombuf.__func__  # type: ignore[attr-defined]
+
+    def counted(cls: type, header: bytes, *rest: object) -> tarfile.TarInfo:
+        headers.append(header)
+        return read(cls, header, *rest)
+
+    monkeypatch.setattr(tarfile.TarInfo, "frombuf", classmethod(counted))
+    assert_fer2013(data.load(tmp_path / "a.tar"))
+    assert len(headers) < 3 * len(picture_files())
+
+
 def test_a_validation_folder_is_the_public_test(tmp_path: Path) -> None:
     files = {name.replace("PublicTest_", "").replace("PrivateTest_", "1"): content
              for name, content in picture_files("validation").items()}  # fmt: skip
@@ -223,6 +321,13 @@ def test_pictures_of_an_eighth_emotion_are_named(tmp_path: Path) -> None:
 
 def test_a_picture_beside_the_folders_is_left_alone(tmp_path: Path) -> None:
     assert_fer2013(data.load(pictures(tmp_path, picture_files() | {"preview.png": b"x", "README.md": b"x"})))
+
+
+@pytest.mark.parametrize("train", ["train", "Training"])
+def test_pictures_to_predict_are_chosen_as_those_to_load(train: str, tmp_path: Path) -> None:
+    files = {name.replace("train/", f"{train}/"): content for name, content in picture_files().items()}
+    pictures(tmp_path, files | {"preview.png": png(TRAIN.pixels[0])})
+    assert len(data.load_unlabelled(tmp_path)) == 9
 
 
 def test_pictures_anywhere_are_faces_to_predict_by_their_numbers(tmp_path: Path) -> None:
@@ -323,6 +428,30 @@ def test_a_moved_picture_never_gets_the_old_cache(tmp_path: Path) -> None:
     old = folder / "train" / "angry" / "Training_0.png"
     old.rename(folder / "train" / "happy" / "Training_0.png")
     assert data.load(folder, cache=tmp_path / "cache").train.known_labels[0] == 3
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    for split, faces in (("train", TRAIN), ("test", PUBLIC)):
+        write(tmp_path / split / "faces.csv", course_text(faces))
+    before = data.load(tmp_path, cache=tmp_path / ".cache"), data.source_fingerprint(tmp_path)
+    write(tmp_path / "train" / "faces.csv", course_text(PRIVATE))
+    after = data.load(tmp_path, cache=tmp_path / ".cache"), data.source_fingerprint(tmp_path)
+    assert before[1] != after[1]
+    assert after[0].train.fingerprint() == PRIVATE.fingerprint() != before[0].train.fingerprint()
+
+
+def test_a_moved_archive_has_another_fingerprint(tmp_path: Path) -> None:
+    old = zipped(tmp_path / "train" / "images.zip", **{"happy/1.png": png(TRAIN.pixels[0])})
+    before = data.source_fingerprint(tmp_path)
+    (tmp_path / "test").mkdir()
+    old.rename(tmp_path / "test" / "images.zip")
+    assert data.source_fingerprint(tmp_path) != before
+
+
+def test_the_fingerprint_of_a_file_does_not_depend_on_its_folder(tmp_path: Path) -> None:
+    paths = [write(tmp_path / folder / "train.csv", course_text(TRAIN)) for folder in ("one", "two")]
+    assert data.source_fingerprint(paths[0]) == data.source_fingerprint(paths[1])
+    assert data.source_fingerprint(paths[0].parent) == data.source_fingerprint(paths[0])
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(
