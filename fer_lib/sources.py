@@ -174,9 +174,9 @@ def _chosen(path: Path, entries: Sequence[Entry]) -> Source:
     others = [entry for entry in entries if not is_picture(entry) and len(entry.parts) <= _DEEPEST]
     sheets = sorted(_sheets(others), key=lambda sheet: sheet.rank)
     votes = next((entry for entry in others if not is_array(entry) and is_ferplus(entry)), None)
-    if any(sheet.holds for sheet in sheets):
-        return Source(path, _main_and_tests(path, sheets), votes=votes)
     pictures = [entry for entry in entries if is_picture(entry)]
+    if any(sheet.holds for sheet in sheets) or (sheets and not pictures):
+        return Source(path, _main_and_tests(path, sheets), votes=votes)
     unpacked = [entry for entry in pictures if not entry.inside]
     if not pictures:
         names = sorted({entry.parts[0] for entry in entries})
