@@ -38,6 +38,21 @@ from fer_lib.cli import main
 sys.exit(main())
 """
 
+# Killed when all is trained, measured and written but for the word that the run is complete.
+NEARLY_DONE = (
+    """
+import os, signal
+from fer_lib.runs import trainer
+write = trainer.write_json
+def die_at_last(path, content):
+    if content.get("status") == "complete":
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(path, content)
+trainer.write_json = die_at_last
+"""
+    + EAGER
+)
+
 HOLD = """
 import sys, time, filelock
 with filelock.FileLock(sys.argv[1]):
@@ -65,9 +80,9 @@ def whole(course, tmp_path_factory):
     return runs.train_or_reuse(data.load(course), spec, recipe, root=root, progress=False)
 
 
-def start(course: Path, root: Path) -> subprocess.Popen[str]:
+def start(course: Path, root: Path, script: str = EAGER) -> subprocess.Popen[str]:
     settings = [f"--set={name}={value}" for name, value in SETTINGS.items()]
-    command = [sys.executable, "-c", EAGER, "train", "--model", "compact", "--data", str(course)]
+    command = [sys.executable, "-c", script, "train", "--model", "compact", "--data", str(course)]
     command += ["--runs", str(root), *settings]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
@@ -88,7 +103,7 @@ def fingerprint(run: runs.Run) -> str:
 
 
 def test_killed_and_interrupted_training_ends_with_the_same_weights(course, whole, tmp_path):
-    rng = random.Random(KILLS)
+    rng, part = random.Random(KILLS), whole.history["seconds"].iloc[-1] * EPOCHS / (KILLS + 2)
     checkpoint = tmp_path / whole.id / "checkpoint.npz"
     for kill in range(KILLS):
         process = start(course, tmp_path)
@@ -96,7 +111,7 @@ def test_killed_and_interrupted_training_ends_with_the_same_weights(course, whol
         wait_for(
             process, lambda before=before: checkpoint.exists() and checkpoint.stat().st_mtime_ns != before
         )
-        time.sleep(rng.uniform(0, 0.2))
+        time.sleep(rng.uniform(0, part))
         process.send_signal(signal.SIGKILL)
         process.communicate()
     interrupted = start(course, tmp_path)
@@ -107,6 +122,11 @@ def test_killed_and_interrupted_training_ends_with_the_same_weights(course, whol
     assert interrupted.returncode == 130
     assert f"of {EPOCHS} and saved that; the same command goes on from there" in errors
     assert "Traceback" not in errors
+
+    nearly_done = start(course, tmp_path, NEARLY_DONE)
+    nearly_done.communicate(timeout=200)
+    assert nearly_done.returncode == -signal.SIGKILL
+    assert (checkpoint.parent / "model.keras").exists() and not runs.is_complete(checkpoint.parent)
 
     last = start(course, tmp_path)
     errors = last.communicate(timeout=200)[1]
