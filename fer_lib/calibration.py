@@ -22,7 +22,7 @@ class Calibration:
         low: Lower end of its 95% Wilson interval.
         high: Upper end.
         error: Expected calibration error: the mean distance of the two over all answers, 0..1.
-        overconfidence: Mean probability less accuracy over all answers; below 0 the model is too modest.
+        overconfidence: Mean probability less accuracy over all answers; below 0 the model is underconfident.
     """
 
     edges: npt.NDArray[np.float64]

@@ -55,7 +55,7 @@ class ClassScores:
 
     Attributes:
         precision: Share of the answers of this class that are right.
-        recall: Share of the faces of this class that are answered rightly.
+        recall: Share of the faces of this class that are classified correctly.
         f1: Harmonic mean of the two; 0 where either is 0.
         faces: Faces of the class, int64.
     """
@@ -168,7 +168,7 @@ def when_wrong(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.in
 def typical_face(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], label: int) -> int:
     """The position of a face of one class: of those rightly answered, the one with the median probability.
 
-    Neither the easiest nor the hardest. Of a class that is never answered rightly, the face to which the model
+    Neither the easiest nor the hardest. Of a class that is never classified correctly, the face to which the model
     gives the class its highest probability.
 
     Raises:
@@ -188,11 +188,11 @@ def mcnemar(right: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> dict[
     """Whether two models that answered the same faces differ: the exact test of McNemar (1947).
 
     Args:
-        right: Which faces the first model answered rightly, bool (n,).
+        right: Which faces the first model classified correctly, bool (n,).
         other: The same of the second model.
 
     Returns:
-        `only_first` and `only_second`, the numbers of faces that one model alone answered rightly, and `p`, the
+        `only_first` and `only_second`, the numbers of faces that one model alone classified correctly, and `p`, the
         two-sided probability of a split at least as uneven if both models were equally good.
     """
     first, second = int(np.sum(right & ~other)), int(np.sum(~right & other))

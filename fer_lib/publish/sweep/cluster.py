@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import uuid
@@ -156,7 +157,9 @@ def _connected(scheduler: str) -> Any:
     try:
         from distributed import Client
     except ImportError:
-        raise InputError("SCHEDULER needs dask; install it with `pip install distributed`.") from None
+        raise InputError(
+            f"SCHEDULER needs dask; install it with `{sys.executable} -m pip install distributed`."
+        ) from None
     logging.getLogger("distributed").setLevel(logging.ERROR)
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
