@@ -12,12 +12,15 @@ import numpy.typing as npt
 from markupsafe import Markup
 from PIL import Image
 
-from fer_lib.data_check import Survey, conflicts, leaks
+from fer_lib.data_check import Survey, conflicts, copies
 from fer_lib.emotions import EMOTIONS
 from fer_lib.files import write_text
 
 MOST_SHOWN = 200
 """Groups of a kind on a sheet; a page of all of FER2013's would not open."""
+
+MOST_OF_GROUP = 12
+"""Faces of a group on a sheet."""
 
 _STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 2rem; color: #222; background: #fff }
@@ -50,11 +53,18 @@ def _kinds(found: Survey) -> Iterator[tuple[str, str, Sequence[Sequence[int]]]]:
     """Title, explanation, and rows of the faces to show together, of each kind of oddness."""
     faces = found.faces
     rows = np.arange(len(faces))
+    groups = copies(faces)
+    splits = [set(faces.split[rows]) for rows in groups]
     yield "Copies with different labels", "The same pixels, so one label at most is right.", conflicts(faces)
     yield (
-        "Test faces that stand in train too",
-        "A model may know them by heart; --drop-leaked leaves them out.",
-        leaks(faces),
+        "Copies in several splits",
+        "A model may know those of train by heart; --drop-leaked leaves them out of the tests.",
+        [rows for rows, held in zip(groups, splits, strict=True) if len(held) > 1],
+    )
+    yield (
+        "Copies within a split",
+        "The same pixels, so they count several times.",
+        [rows for rows, held in zip(groups, splits, strict=True) if len(held) == 1],
     )
     yield (
         "Near copies",
@@ -78,10 +88,15 @@ def _section(found: Survey, title: str, text: str, groups: Sequence[Sequence[int
         return ""
     shown = f"{len(groups):,}" if len(groups) <= MOST_SHOWN else f"the first {MOST_SHOWN} of {len(groups):,}"
     articles = "".join(
-        f"<article>{''.join(_figure(found, row) for row in group)}</article>\n"
+        f"<article>{''.join(_figure(found, row) for row in group[:MOST_OF_GROUP])}{_rest(group)}</article>\n"
         for group in groups[:MOST_SHOWN]
     )
     return f"<section><h2>{title}</h2><p>{text} Here: {shown}.</p>\n<div>{articles}</div></section>\n"
+
+
+def _rest(group: Sequence[int]) -> str:
+    rest = len(group) - MOST_OF_GROUP
+    return f"<p>and {rest:,} more</p>" if rest > 0 else ""
 
 
 def _figure(found: Survey, row: int) -> str:

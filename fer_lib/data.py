@@ -17,7 +17,7 @@ from fer_lib.errors import InputError
 from fer_lib.face_cache import SUFFIX, cached, prune
 from fer_lib.faces import Faces, FaceSplits
 from fer_lib.synthetic import Drawing
-from fer_lib.tables import ORDER, FaceTable
+from fer_lib.tables import ORDER, FaceTable, names_of
 
 DRAWN = ""
 """The `DATA` that means drawn faces."""
@@ -190,11 +190,11 @@ def _read(path: str | Path, cache: Path | None) -> FaceSplits:
     with sources.found(path) as source:
         stamp = source.stamp()
         if cache is None and sum(size for size, _ in stamp) < _WORTH_KEEPING:
-            return _joined(source.tables())
+            return joined(source.tables())
         key = hashlib.sha256((source.digest() + _code_digest(READING_CODE)).encode()).hexdigest()
 
         def read() -> FaceSplits:
-            splits = _joined(source.tables())
+            splits = joined(source.tables())
             if source.stamp() != stamp:
                 raise InputError(f"{path} changed while it was being read; run the command again.")
             return splits
@@ -204,8 +204,12 @@ def _read(path: str | Path, cache: Path | None) -> FaceSplits:
     return splits
 
 
-def _joined(tables: Sequence[FaceTable]) -> FaceSplits:
-    """The tables' faces by split."""
+def joined(tables: Sequence[FaceTable]) -> FaceSplits:
+    """The tables' faces by split.
+
+    Raises:
+        InputError: A place cannot be used, a split stands in two tables, or no labelled faces are there to train on.
+    """
     parts: dict[str, Faces] = {}
     owners: dict[str, FaceTable] = {}
     for table in tables:
@@ -222,7 +226,7 @@ def _joined(tables: Sequence[FaceTable]) -> FaceSplits:
             f"{tables[0].path} holds no labelled training faces; name a train.csv or a fer2013.csv."
         )
     tests = {split: parts[split] for split in ORDER if split in parts}
-    return FaceSplits(train, tests, source=" + ".join(dict.fromkeys(table.path.name for table in tables)))
+    return FaceSplits(train, tests, source=" + ".join(names_of(tables).values()))
 
 
 def _code_digest(modules: Sequence[str]) -> str:

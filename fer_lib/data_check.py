@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fer_lib.data import is_drawn, load, read_tables
+from fer_lib.data import is_drawn, joined, load, read_tables
 from fer_lib.emotions import EMOTIONS
-from fer_lib.errors import printable
+from fer_lib.errors import InputError, printable
 from fer_lib.faces import VOTED, Faces
-from fer_lib.near_copies import near_copies
+from fer_lib.near_copies import MOST_CANDIDATES, near_copies
+from fer_lib.tables import ORDER, FaceTable, names_of
 
 FLAT = 6.0
 """Faces whose pixels deviate less than this from their mean show nothing (FER2013's others deviate at least 9)."""
@@ -44,13 +45,17 @@ class Survey:
             voted for), `wanted` (the emotion most voted for), `unseen` (nobody voted for its label), `rejected` (FER+
             says it is no face).
         near: int64 (k, 2): rows of faces that are near copies, the first ones of their groups.
-        problems: Places that hold no face.
+        near_all: Whether these are all, see `near_copies`.
+        problems: What keeps the data set from being loaded.
+
+    Names and places are `printable`.
     """
 
     kinds: Mapping[str, str]
     pixels: npt.NDArray[np.uint8]
     faces: pd.DataFrame
     near: npt.NDArray[np.int64]
+    near_all: bool
     problems: tuple[str, ...]
 
 
@@ -84,13 +89,17 @@ class DataSummary:
         class_counts: How many faces each emotion has, by split; splits without labels are left out.
         copies: How many faces repeat an earlier one exactly, over all splits.
         copies_within: The same within each split.
+        copies_across: By split, how many of its faces also stand in each of the splits before it.
+        copy_groups: "place (split)" of all faces that are the same, group by group.
         leaked: By test split, how many of its faces also stand in the training split.
         conflicts: For each face whose exact copies have different labels, "place (emotion)" of all of them.
         near: Pairs of places of faces that show the same photograph in other pixels.
+        near_all: Whether these are all; the search ends early where far too many faces are alike.
         near_leaked: By test split, how many faces are no exact but near copies of training faces.
         flat: Places of faces that are one grey all over, or almost.
         votes: What FER+ says, where it is given.
-        problems: What keeps the data set from being loaded, one phrase a line; empty if nothing does.
+        problems: What keeps the data set from being loaded, one phrase for each place or, where every place can be
+            used, for the whole; empty if nothing does. Test faces alone are fine.
     """
 
     kinds: Mapping[str, str]
@@ -98,9 +107,12 @@ class DataSummary:
     class_counts: Mapping[str, tuple[int, ...]]
     copies: int
     copies_within: Mapping[str, int]
+    copies_across: Mapping[str, Mapping[str, int]]
+    copy_groups: tuple[tuple[str, ...], ...]
     leaked: Mapping[str, int]
     conflicts: tuple[tuple[str, ...], ...]
     near: tuple[tuple[str, str], ...]
+    near_all: bool
     near_leaked: Mapping[str, int]
     flat: tuple[str, ...]
     votes: Votes | None
@@ -126,20 +138,23 @@ def survey(path: str | Path, *, cache: Path | None = None) -> Survey:
         ]
         return _survey({splits.source: "seven emotions, drawn by this program"}, parts, [])
     tables = read_tables(path)
-    several = len({table.path for table in tables}) > 1
-    where = {table.path: f"{table.path.name} " if several else "" for table in tables}
+    names = names_of(tables)
+    where = {path: f"{name} " if len(names) > 1 else "" for path, name in names.items()}
+    problems = [
+        f"{where[table.path]}{place} has {what}" for table in tables for place, what in table.problems
+    ]
     return _survey(
-        {table.path.name: table.kind for table in tables},
+        {printable(names[table.path]): table.kind for table in tables},
         [
             _Part(
                 table.faces,
                 table.splits,
-                [f"{where[table.path]}{place}" for place in table.places],
+                [printable(f"{where[table.path]}{place}") for place in table.places],
                 table.rejected,
             )
             for table in tables
         ],
-        [f"{where[table.path]}{place} has {what}" for table in tables for place, what in table.problems],
+        [printable(problem) for problem in problems or _refusal(tables)],
     )
 
 
@@ -151,7 +166,8 @@ def check(path: str | Path, *, cache: Path | None = None) -> DataSummary:
 def summarise(found: Survey) -> DataSummary:
     """Count what a survey found."""
     faces = found.faces
-    by_split = {str(split): part for split, part in faces.groupby("split", sort=False)}
+    parts = {str(split): part for split, part in faces.groupby("split")}
+    by_split = {split: parts[split] for split in ORDER if split in parts}
     train = by_split.get("train")
     tests = {split: part for split, part in by_split.items() if train is not None and split != "train"}
     own = set() if train is None else set(train.group)
@@ -166,11 +182,22 @@ def summarise(found: Survey) -> DataSummary:
         },
         copies=int(faces.group.duplicated().sum()),
         copies_within={split: int(part.group.duplicated().sum()) for split, part in by_split.items()},
+        copies_across={
+            split: {
+                before: int(part.group.isin(by_split[before].group).sum())
+                for before in list(by_split)[: list(by_split).index(split)]
+            }
+            for split, part in by_split.items()
+        },
+        copy_groups=tuple(
+            tuple(f"{faces.place[i]} ({faces.split[i]})" for i in rows) for rows in copies(faces)
+        ),
         leaked={split: int(part.group.isin(own).sum()) for split, part in tests.items()},
         conflicts=tuple(
             tuple(f"{faces.place[i]} ({EMOTIONS[faces.label[i]]})" for i in rows) for rows in conflicts(faces)
         ),
         near=tuple((faces.place[i], faces.place[j]) for i, j in found.near.tolist()),
+        near_all=found.near_all,
         near_leaked={
             split: int((part.group.isin(near) & ~part.group.isin(own)).sum()) for split, part in tests.items()
         },
@@ -183,16 +210,16 @@ def summarise(found: Survey) -> DataSummary:
 def conflicts(faces: pd.DataFrame) -> list[list[int]]:
     """Rows of labelled faces whose exact copies disagree, together, in the order in which they first appear."""
     labelled = faces[faces.label != _UNKNOWN]
-    disagree = labelled[labelled.groupby("group").label.transform("nunique") > 1]
-    return [copies.index.tolist() for _, copies in disagree.groupby("group", sort=False)]
+    return _grouped(labelled[labelled.groupby("group").label.transform("nunique") > 1])
 
 
-def leaks(faces: pd.DataFrame) -> list[list[int]]:
-    """Rows of a test face and its first exact copy in the training split, for every test face that has one."""
-    train = faces[faces.split == "train"].drop_duplicates("group")
-    first = pd.Series(train.index, index=train.group)
-    leaked = faces[(faces.split != "train") & faces.group.isin(first.index)]
-    return [[int(row), int(first[group])] for row, group in zip(leaked.index, leaked.group, strict=True)]
+def copies(faces: pd.DataFrame) -> list[list[int]]:
+    """Rows of faces that are the same, together, in the order in which they first appear."""
+    return _grouped(faces[faces.group.duplicated(keep=False)])
+
+
+def _grouped(faces: pd.DataFrame) -> list[list[int]]:
+    return [group.index.tolist() for _, group in faces.groupby("group", sort=False)]
 
 
 def describe(summary: DataSummary) -> str:
@@ -203,23 +230,32 @@ def describe(summary: DataSummary) -> str:
     }
     table = pd.DataFrame.from_dict(counts, orient="index", columns=["faces", *EMOTIONS], dtype=object)
     repeats = [f"{count:,} within {split}" for split, count in summary.copies_within.items() if count]
-    repeats += _leaks(summary, summary.leaked, "also stand in train")
-    conflicts = [" = ".join(places) for places in summary.conflicts]
-    near = _leaks(summary, summary.near_leaked, "are near copies of train faces")
-    near += [f"{one} ~ {other}" for one, other in summary.near]
+    for split, counted in summary.copies_across.items():
+        for before, count in counted.items():
+            repeats += _shared(summary, {split: count}, f"also stand in {before}")
+    near = _shared(summary, summary.near_leaked, "are near copies of train faces")
+    if not summary.near_all:
+        near.insert(0, f"too many faces are alike: the search ended after {MOST_CANDIDATES:,} pairs")
     lines = [
-        *(printable(f"{name}: {kind}") for name, kind in summary.kinds.items()),
+        *(f"{name}: {kind}" for name, kind in summary.kinds.items()),
         "",
         table.map(lambda count: f"{count:,}" if count != "" else "-").to_string() if counts else "no faces",
         "",
-        *_found("Faces that repeat an earlier one exactly", summary.copies, repeats),
-        *_found("Groups of copies with different labels", len(conflicts), conflicts),
         *_found(
-            "Pairs of near copies (cropped, lit or stored otherwise, or mirrored)", len(summary.near), near
+            "Faces that repeat an earlier one exactly", summary.copies, repeats, _equal(summary.copy_groups)
         ),
-        *_found("Faces of one grey all over, or almost", len(summary.flat), summary.flat),
+        *_found(
+            "Groups of copies with different labels", len(summary.conflicts), [], _equal(summary.conflicts)
+        ),
+        *_found(
+            "Pairs of near copies (cropped, lit or stored otherwise, or mirrored)",
+            len(summary.near),
+            near,
+            [f"{one} ~ {other}" for one, other in summary.near],
+        ),
+        *_found("Faces of one grey all over, or almost", len(summary.flat), [], summary.flat),
         *_described(summary.votes),
-        *_found("Places that cannot be used", len(summary.problems), summary.problems),
+        *_found("What keeps it from being loaded", len(summary.problems), [], summary.problems),
     ]
     return "\n".join(lines)
 
@@ -244,8 +280,20 @@ def _survey(kinds: Mapping[str, str], parts: Sequence[_Part], problems: Sequence
         }
     )
     opinions = pd.concat([_opinions(part) for part in parts], ignore_index=True)
-    near = first[near_copies(pixels[first])]
-    return Survey(kinds, pixels, faces.join(opinions), near, tuple(problems))
+    near, near_all = near_copies(pixels[first])
+    return Survey(kinds, pixels, faces.join(opinions), first[near], near_all, tuple(problems))
+
+
+def _refusal(tables: Sequence[FaceTable]) -> list[str]:
+    """Why `data.load` refuses tables whose every place can be used; faces to predict and a test alone are fine."""
+    splits = {split for table in tables for split in np.unique(table.splits).tolist()}
+    if splits == {"test"} or all(table.faces.labels is None for table in tables):
+        return []
+    try:
+        joined(tables)
+    except InputError as error:
+        return [str(error)]
+    return []
 
 
 def _deviations(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
@@ -306,7 +354,7 @@ def _labels(faces: Faces) -> npt.NDArray[np.int64]:
     return np.full(len(faces), _UNKNOWN) if faces.labels is None else faces.labels
 
 
-def _leaks(summary: DataSummary, counts: Mapping[str, int], what: str) -> list[str]:
+def _shared(summary: DataSummary, counts: Mapping[str, int], what: str) -> list[str]:
     return [
         f"{count:,} of the {summary.faces[split]:,} {split} faces {what}"
         for split, count in counts.items()
@@ -322,15 +370,23 @@ def _described(votes: Votes | None) -> list[str]:
     ]
     return [
         *_found("Faces with FER+ votes", votes.faces, shares),
-        *_found("Faces that are none by FER+ (it names no image)", votes.rejected, []),
-        *_found("Labels that nobody voted for while most agree on another", len(votes.unseen), votes.unseen),
+        *_found("Faces that are none by FER+ (it names no image)", votes.rejected),
+        *_found(
+            "Labels that nobody voted for while most agree on another", len(votes.unseen), [], votes.unseen
+        ),
     ]
 
 
-def _found(what: str, count: int, details: Sequence[str]) -> list[str]:
-    """A line that counts something, and a few lines of what it is."""
-    more = [f"... and {len(details) - _NAMED:,} more"] if len(details) > _NAMED else []
+def _equal(groups: Sequence[Sequence[str]]) -> list[str]:
+    """Places of a few faces of each group."""
     return [
-        f"{what}: {count:,}" if count else f"{what}: none",
-        *(f"  {printable(line)}" for line in [*details[:_NAMED], *more]),
+        " = ".join(group[:_NAMED]) + (f" = ... ({len(group):,} in all)" if len(group) > _NAMED else "")
+        for group in groups
     ]
+
+
+def _found(what: str, count: int, facts: Sequence[str] = (), places: Sequence[str] = ()) -> list[str]:
+    """A line that counts something, lines that say more of it, and the first few places."""
+    more = [f"... and {len(places) - _NAMED:,} more"] if len(places) > _NAMED else []
+    lines = [*facts, *places[:_NAMED], *more]
+    return [f"{what}: {count:,}" if count else f"{what}: none", *(f"  {line}" for line in lines)]

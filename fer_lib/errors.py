@@ -14,4 +14,8 @@ class InputError(Exception):
 
 def printable(text: str) -> str:
     r"""A text on one line, with what no terminal can show written as in Python: a line end as \n."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    )

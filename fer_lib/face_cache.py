@@ -58,7 +58,7 @@ def _write(file: Path, key: str, splits: FaceSplits) -> None:
         "source": splits.source,
         "drawn": splits.drawn,
         "splits": ["train", *splits.tests],
-        "sums": {name: zlib.crc32(array.data) for name, array in arrays.items()},
+        "arrays": {name: _described(array) for name, array in arrays.items()},
     }
     text = json.dumps(facts).encode()
     with replacing(file) as temporary, temporary.open("wb") as opened:
@@ -73,11 +73,16 @@ def _read(file: Path, key: str) -> FaceSplits:
         facts = json.loads(text)
         if int(total) != zlib.crc32(text) or facts["key"] != key:
             raise ValueError(f"{file} is damaged or was made with another key")
-        arrays = {name: np.load(opened, allow_pickle=False) for name in facts["sums"]}
-    if any(zlib.crc32(array.data) != facts["sums"][name] for name, array in arrays.items()):
+        arrays = {name: np.load(opened, allow_pickle=False) for name in facts["arrays"]}
+    if any(_described(array) != facts["arrays"][name] for name, array in arrays.items()):
         raise ValueError(f"{file} is damaged")
     parts = {name: _unpack(arrays, name) for name in facts["splits"]}
     return FaceSplits(parts.pop("train"), parts, facts["source"], facts["drawn"])
+
+
+def _described(array: npt.NDArray[Any]) -> list[Any]:
+    """What an array that is read back must have: its type, its shape and a checksum of its numbers."""
+    return [array.dtype.str, list(array.shape), zlib.crc32(array.data)]
 
 
 def _pack(splits: FaceSplits) -> dict[str, npt.NDArray[Any]]:

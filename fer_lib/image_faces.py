@@ -145,9 +145,8 @@ def _face(image: Image.Image) -> npt.NDArray[np.uint8]:
     if plain and image.size == (FACE_SIZE, FACE_SIZE) and image.format == "PNG":
         return np.asarray(image)
     upright: Image.Image = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I"):  # 16 bits a pixel, which convert() would cut off at 255
-        deep = np.asarray(upright, dtype=np.float64)
-        upright = Image.fromarray(np.rint(deep / 257).clip(0, 255).astype(np.uint8))
+    if deep := upright.mode.startswith("I"):  # 16 bits a pixel, which convert("L") would cut off at 255
+        upright = upright.convert("F")
     elif not plain:
         if "transparency" in upright.info or upright.mode in ("LA", "PA", "RGBA"):
             seen = upright.convert("RGBA")
@@ -155,7 +154,7 @@ def _face(image: Image.Image) -> npt.NDArray[np.uint8]:
         upright = upright.convert("L")
     if upright.size != (FACE_SIZE, FACE_SIZE):
         upright = ImageOps.fit(upright, (FACE_SIZE, FACE_SIZE), Image.Resampling.BICUBIC)
-    return np.asarray(upright)
+    return np.rint(np.asarray(upright) / 257).clip(0, 255).astype(np.uint8) if deep else np.asarray(upright)
 
 
 def _placed(entries: Iterable[Entry]) -> list[tuple[_Place, Entry]]:

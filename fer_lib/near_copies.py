@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,13 +15,17 @@ NEAR_BITS = 10
 NEAR_CORRELATION = 0.93
 """Pixels of copies correlate at least so much; in FER2013 pairs above it are the same photograph, by eye."""
 
+MOST_CANDIDATES = 1_000_000
+"""Pairs with close hashes that are looked at; FER2013 has 54,000, faces that are all alike have no end of them."""
+
 _FREQUENCIES = 8
 _FACES_AT_ONCE = 1024
+_HASHES_AT_ONCE = 128
 
 Floats = npt.NDArray[np.float32]
 
 
-def near_copies(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+def near_copies(pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], bool]:
     """Find pairs of faces that show the same photograph.
 
     Pairs whose perceptual hashes are close, also with one of them mirrored, are verified by the correlation of their
@@ -31,7 +37,8 @@ def near_copies(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         pixels: uint8 array (n, 48, 48), no two faces the same; faces of one grey are near to none.
 
     Returns:
-        int64 array (k, 2): positions, the smaller one first.
+        int64 array (k, 2): positions, the smaller one first; and whether these are all, for the search ends after
+        `MOST_CANDIDATES`.
     """
     varied = np.flatnonzero(pixels.min(axis=(1, 2), initial=255) < pixels.max(axis=(1, 2), initial=0))
     faces = pixels[varied]
@@ -40,10 +47,15 @@ def near_copies(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     # Mirroring changes the sign of the frequencies that are odd from left to right.
     mirrored = _hashes(spectra * (-1) ** np.arange(_FREQUENCIES))
     pairs = [np.empty((0, 2), np.int64)]
+    left = MOST_CANDIDATES
     for others, flip in ((hashes, False), (mirrored, True)):
-        candidates = _close(hashes, others)
-        pairs.append(candidates[_correlations(faces, candidates, flip=flip) >= NEAR_CORRELATION])
-    return varied[np.unique(np.concatenate(pairs), axis=0)]
+        for candidates in _close(hashes, others):
+            looked_at = candidates[: max(left, 0)]
+            pairs.append(looked_at[_correlations(faces, looked_at, flip=flip) >= NEAR_CORRELATION])
+            left -= len(candidates)
+            if left < 0:
+                break
+    return varied[np.unique(np.concatenate(pairs), axis=0)], left >= 0
 
 
 def _spectra(faces: npt.NDArray[np.uint8]) -> Floats:
@@ -63,15 +75,13 @@ def _hashes(spectra: npt.NDArray[np.floating]) -> npt.NDArray[np.uint64]:
     return np.packbits(bits, axis=1).view(np.uint64).reshape(-1)
 
 
-def _close(hashes: npt.NDArray[np.uint64], others: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """Pairs (i, j), i < j, where hash i is close to other hash j."""
-    pairs = [np.empty((0, 2), np.int64)]
-    for start in range(0, len(hashes), _FACES_AT_ONCE):
-        differing = np.bitwise_count(hashes[start : start + _FACES_AT_ONCE, np.newaxis] ^ others[start:])
+def _close(hashes: npt.NDArray[np.uint64], others: npt.NDArray[np.uint64]) -> Iterator[npt.NDArray[np.int64]]:
+    """Pairs (i, j), i < j, where hash i is close to other hash j, block by block."""
+    for start in range(0, len(hashes), _HASHES_AT_ONCE):
+        differing = np.bitwise_count(hashes[start : start + _HASHES_AT_ONCE, np.newaxis] ^ others[start:])
         first, second = np.nonzero(differing <= NEAR_BITS)
         ahead = second > first
-        pairs.append(np.stack([first[ahead], second[ahead]], axis=1) + start)
-    return np.concatenate(pairs)
+        yield np.stack([first[ahead], second[ahead]], axis=1) + start
 
 
 def _correlations(faces: npt.NDArray[np.uint8], pairs: npt.NDArray[np.int64], *, flip: bool) -> Floats:

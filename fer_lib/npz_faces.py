@@ -157,7 +157,7 @@ def _read_array(entry: Entry) -> npt.NDArray[Any]:
         except Exception:
             raise InputError(f"{entry.path} is no array that NumPy saved; save it again.") from None
         size = prod(shape) * dtype.itemsize
-        if dtype.kind not in "iufb" or size > _MOST_BYTES or not shape:
+        if dtype.kind not in "iufb" or not 0 <= size <= _MOST_BYTES or min(shape, default=-1) < 0:
             raise InputError(
                 f"{entry.path} is an array of {dtype} with the shape {shape}; pixels and labels are numbers, "
                 f"of at most {MOST_FACES:,} faces."

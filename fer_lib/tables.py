@@ -89,6 +89,13 @@ class FaceTable:
         raise InputError(f"{message}; correct or delete what is wrong, or download it again.")
 
 
+def names_of(tables: Sequence[FaceTable]) -> dict[Path, str]:
+    """What to call each table's file: its name, with its folder where two have the same."""
+    paths = list(dict.fromkeys(table.path for table in tables))
+    names = [path.name for path in paths]
+    return {path: path.name if names.count(path.name) == 1 else "/".join(path.parts[-2:]) for path in paths}
+
+
 def too_many_faces(path: Path) -> InputError:
     """What to say of more than `MOST_FACES`."""
     return InputError(f"{path} has more than {MOST_FACES:,} faces; FER2013 has 35,887: name another file.")

@@ -245,6 +245,15 @@ def test_a_flipped_bit_in_the_cached_pixels_is_noticed(tmp_path: Path) -> None:
     assert_same(data.cached(file, "key", draw), made)
 
 
+@pytest.mark.parametrize(("old", "new"), [(b"'<i8'", b"'>i8'"), (b"(8, 48, 48)", b"(8, 24, 96)")])
+def test_a_changed_header_of_a_cached_array_is_noticed(old: bytes, new: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "faces.cache"
+    made = data.cached(file, "key", draw)
+    file.write_bytes(file.read_bytes().replace(old, new))
+    assert_same(data.cached(file, "key", draw), made)
+    assert_same(data.cached(file, "key", never), made)
+
+
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
     write(tmp_path / "file", "in the way")
     assert len(data.cached(tmp_path / "file" / "faces.cache", "key", draw).train) == 8

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 from face_files import course_text, fer2013_text, random_faces, write
 
-from fer_lib import data, synthetic
+from fer_lib import data, near_copies, synthetic
 from fer_lib.contact_sheet import write_sheet
 from fer_lib.data_check import as_json, check, describe, survey
 from fer_lib.errors import InputError
@@ -61,6 +62,59 @@ def test_copies_are_counted_within_and_across_splits(tmp_path: Path) -> None:
     assert summary.leaked == {"test": 2}
 
 
+def test_every_group_of_copies_is_listed_for_machines_and_counted_for_every_two_splits(
+    tmp_path: Path,
+) -> None:
+    usages = ["Training", "PublicTest", "PrivateTest", "PrivateTest", "Training", "PublicTest", "PublicTest"]
+    faces = repeated([0, 0, 1, 2, 2, 2, 1], [0] * 7)
+    summary = check(write(tmp_path / "fer2013.csv", fer2013_text(faces, usages)))
+    machine = json.loads(as_json(summary))
+    assert machine["copy_groups"] == [
+        ["line 2 (train)", "line 3 (public)"],
+        ["line 4 (private)", "line 8 (public)"],
+        ["line 5 (private)", "line 6 (train)", "line 7 (public)"],
+    ]
+    assert machine["copies_across"] == {
+        "train": {},
+        "public": {"train": 2},
+        "private": {"train": 1, "public": 2},
+    }
+    text = describe(summary)
+    assert "2 of the 2 private faces also stand in public\n  line 2 (train) = line 3 (public)" in text
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    write(tmp_path / "train" / "faces.csv", course_text(repeated([0, 1], [0, 1])))
+    write(tmp_path / "test" / "faces.csv", course_text(repeated([1, 2], [1, 2])))
+    summary = check(tmp_path)
+    assert list(summary.kinds) == ["train/faces.csv", "test/faces.csv"]
+    assert summary.copy_groups == (("train/faces.csv line 3 (train)", "test/faces.csv line 2 (test)"),)
+
+
+def test_what_keeps_a_data_set_without_a_bad_place_from_being_loaded_is_said(tmp_path: Path) -> None:
+    lines = fer2013_text(random_faces(3), ["Training", "PublicTest", "PublicTest"])
+    write(tmp_path / "train.csv", lines)
+    write(tmp_path / "test.csv", fer2013_text(random_faces(2, seed=1), ["PublicTest"] * 2))
+    write(tmp_path / "other" / "fer2013.csv", fer2013_text(random_faces(2), ["PublicTest", "PrivateTest"]))
+    for path in (tmp_path / "train.csv", tmp_path / "other"):
+        with pytest.raises(InputError) as refused:
+            data.load(path)
+        assert check(path).problems == (str(refused.value),)
+
+
+def test_names_that_are_no_text_can_be_printed_and_shown(tmp_path: Path) -> None:
+    try:
+        write(tmp_path / os.fsdecode(b"caf\xe9.csv"), course_text(repeated([0, 0], [0, 1])) + "9,1\n")
+    except OSError:
+        pytest.skip("this file system takes only names that are text")
+    folder = [sys.executable, "-m", "fer_lib.cli", "data", "check", str(tmp_path)]
+    command = [*folder, "--json", "--sheet", str(tmp_path / "sheet.html")]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert list(json.loads(done.stdout)["kinds"]) == ["caf\\udce9.csv"]
+    assert "caf\\udce9.csv" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
+
+
 def test_copies_with_different_labels_are_named_with_their_lines(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.csv", course_text(repeated([0, 1, 0, 2, 2, 0], [3, 0, 4, 5, 5, 3])))
     assert check(path).conflicts == (("line 2 (happy)", "line 4 (sad)", "line 7 (happy)"),)
@@ -89,7 +143,7 @@ def test_lines_that_cannot_be_used_are_listed_and_the_others_counted(tmp_path: P
 def test_a_file_without_one_usable_line_is_described(tmp_path: Path) -> None:
     text = describe(check(write(tmp_path / "mine.csv", "label,feature\n7,1 2\n")))
     assert "no faces" in text
-    assert "Places that cannot be used: 1\n  line 2 has the label '7'" in text
+    assert "What keeps it from being loaded: 1\n  line 2 has the label '7'" in text
 
 
 def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
@@ -119,12 +173,13 @@ def test_the_description_says_all_of_it(tmp_path: Path) -> None:
         "Faces that repeat an earlier one exactly: 2",
         "  1 within train",
         "  1 of the 2 test faces also stand in train",
+        "  train.csv line 3 (train) = train.csv line 4 (train) = test.csv line 2 (test)",
         "Groups of copies with different labels: 1",
         "  train.csv line 3 (disgust) = train.csv line 4 (neutral)",
         "Pairs of near copies (cropped, lit or stored otherwise, or mirrored): none",
         "Faces of one grey all over, or almost: 1",
         "  train.csv line 5",
-        "Places that cannot be used: none",
+        "What keeps it from being loaded: none",
     ]
 
 
@@ -132,7 +187,7 @@ def test_long_lists_are_cut_in_the_description_but_not_in_the_summary(tmp_path: 
     summary = check(write(tmp_path / "mine.csv", course_text(random_faces(1)) + "9,1\n" * 1200))
     assert len(summary.problems) == 1200
     text = describe(summary)
-    assert "Places that cannot be used: 1,200" in text
+    assert "What keeps it from being loaded: 1,200" in text
     assert text.endswith("line 7 has the label '9' instead of 0 to 6\n  ... and 1,195 more")
 
 
@@ -182,6 +237,18 @@ def test_near_copies_are_found_and_verified(tmp_path: Path) -> None:
     assert "3 of the 4 test faces are near copies of train faces" in describe(summary)
 
 
+def test_the_search_for_near_copies_ends_where_far_too_many_faces_are_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = repeated([0] * 8, [0] * 8)
+    faces.pixels[:, 0, 0] = range(8)
+    path = write(tmp_path / "train.csv", course_text(faces))
+    assert (len(check(path).near), check(path).near_all) == (28, True)
+    monkeypatch.setattr(near_copies, "MOST_CANDIDATES", 10)
+    assert (len(check(path).near), check(path).near_all) == (10, False)
+    assert "too many faces are alike: the search ended after" in describe(check(path))
+
+
 def test_the_summary_for_machines_holds_all_of_it(tmp_path: Path) -> None:
     summary = check(write(tmp_path / "mine.csv", course_text(random_faces(4)) + "9,1\n" * 30))
     machine = json.loads(as_json(summary))
@@ -196,17 +263,27 @@ def test_a_contact_sheet_shows_every_odd_face_once(tmp_path: Path) -> None:
     page = BeautifulSoup((tmp_path / "sheet.html").read_text(), "html.parser")
     assert [title.text for title in page.find_all("h2")] == [
         "Copies with different labels",
-        "Test faces that stand in train too",
+        "Copies in several splits",
         "One grey all over, or almost",
     ]
     assert [caption.text for caption in page.find_all("figcaption")] == [
         "train, train.csv line 3: disgust",
         "train, train.csv line 4: neutral",
-        "test, test.csv line 2: no label",
         "train, train.csv line 3: disgust",
+        "train, train.csv line 4: neutral",
+        "test, test.csv line 2: no label",
         "train, train.csv line 5: fear",
     ]
     assert all(image["src"].startswith("data:image/png;base64,") for image in page.find_all("img"))
+
+
+def test_a_contact_sheet_says_where_it_stops(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.csv", course_text(repeated([0] * 15 + [1, 1], [0] * 17)))
+    write_sheet(tmp_path / "sheet.html", survey(path))
+    page = BeautifulSoup((tmp_path / "sheet.html").read_text(), "html.parser")
+    assert "Here: 2." in page.section.text
+    assert [len(group.find_all("figure")) for group in page.find_all("article")] == [12, 2]
+    assert "and 3 more" in page.find("article").text
 
 
 def test_the_sheet_of_a_clean_data_set_says_so(tmp_path: Path) -> None:
@@ -227,6 +304,7 @@ def test_the_real_faces_have_the_known_faults(tmp_path: Path) -> None:
     assert summary.leaked == {"public": 280}
     assert summary.votes is not None and summary.votes.rejected == 158
     assert summary.problems == ()
+    assert sum(len(group) - 1 for group in summary.copy_groups) == summary.copies
     both = check(REAL / "fer2013")  # train.npz and test.npz
     assert both.leaked == {"test": 568}
     assert both.copies == 1847  # 1,840 without the faces that FER+ calls none

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 
@@ -71,6 +73,20 @@ def test_a_photograph_taken_sideways_is_turned_upright() -> None:
     exif[0x0112] = 6  # turn 90 degrees clockwise to see it
     upright = read_picture(saved(sideways, "JPEG", exif=exif, quality=95))
     assert np.abs(upright.astype(int) - SMOOTH).mean() < 4
+
+
+def test_a_large_picture_of_16_bits_takes_little_memory_beyond_its_own() -> None:
+    deep = np.arange(4096, dtype=np.uint16)[:, np.newaxis] * np.uint16(16) * np.ones(4096, np.uint16)
+    picture = saved(Image.fromarray(deep), compress_level=1)
+    code = (
+        "import resource, sys; from fer_lib.image_faces import read_picture; picture = sys.stdin.buffer.read()\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; face = read_picture(picture)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, face[0, 0], face[47, 47])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=picture, capture_output=True, check=True)
+    memory, first, last = map(int, done.stdout.split())
+    assert memory * 1024 < 10 * deep.size  # 2 bytes a pixel as it is stored, 4 while it is scaled
+    assert (first, last) == (3, 252)
 
 
 def huge_png() -> bytes:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -104,4 +106,16 @@ def test_an_array_that_claims_to_be_endless_is_refused_before_it_is_read(tmp_pat
     path = tmp_path / "faces.npz"
     path.write_bytes(path.read_bytes().replace(b"(6, 48, 48)", b"(9**9, 48,)"))
     with listed(path) as entries, pytest.raises(InputError, match=r"faces\.npz"):
+        read_npz(entries)
+
+
+@pytest.mark.parametrize("shape", ["(-6, 48, 48)", "(-6, -48, 48)", "(6, 0, -1)"])
+def test_an_array_of_a_shape_that_cannot_be_is_refused(shape: str, tmp_path: Path) -> None:
+    array = io.BytesIO()
+    np.save(array, PIXELS)
+    with zipfile.ZipFile(tmp_path / "faces.npz", "w") as archive:
+        archive.writestr(
+            "pixels.npy", array.getvalue().replace(b"(6, 48, 48), }  ", f"{shape}, }}".ljust(16).encode())
+        )
+    with listed(tmp_path / "faces.npz") as entries, pytest.raises(InputError, match=r"with the shape \("):
         read_npz(entries)
