@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_lib.emotions import LANGUAGES
-from fer_lib.errors import InputError
+from fer_lib.errors import InputError, printable
 from fer_lib.publish import execute
 
 
@@ -61,10 +61,17 @@ def convert_data(options: argparse.Namespace) -> None:
 
     if options.out.suffix != ".npz":
         raise InputError(f"--out is {options.out}, but the file that is written must be called ....npz.")
+    if data.is_drawn(options.path):
+        raise InputError(
+            "An .npz file has no room for the masks of drawn faces; name them as DATA wherever you need them."
+        )
     splits = data.load(options.path, drop_leaked=options.drop_leaked)
     parts = {"train": splits.train, **splits.tests}
     npz_faces.write_npz(options.out, parts)
-    print(f"{options.out}: " + ", ".join(f"{len(faces):,} {split} faces" for split, faces in parts.items()))
+    print(
+        f"{printable(str(options.out))}: "
+        + ", ".join(f"{len(faces):,} {split} faces" for split, faces in parts.items())
+    )
 
 
 def fetch_data(options: argparse.Namespace) -> None:

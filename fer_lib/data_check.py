@@ -65,7 +65,7 @@ class Votes:
 
     Attributes:
         faces: Faces that people voted on.
-        rejected: Those that FER+ names no image for, since they show no face.
+        rejected: Those that FER+ names no image for, since they show no face; only its own file says so.
         agree: By split, the share of labels that most people voted for, among faces with votes for the seven emotions.
         unseen: Places of faces whose label nobody voted for.
     """
@@ -370,7 +370,11 @@ def _described(votes: Votes | None) -> list[str]:
     ]
     return [
         *_found("Faces with FER+ votes", votes.faces, shares),
-        *_found("Faces that are none by FER+ (it names no image)", votes.rejected),
+        *(
+            _found("Faces that are none by FER+ (it names no image)", votes.rejected)
+            if votes.rejected
+            else []
+        ),
         *_found(
             "Labels that nobody voted for while most agree on another", len(votes.unseen), [], votes.unseen
         ),

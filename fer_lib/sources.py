@@ -32,7 +32,7 @@ class Sheet:
 
     Attributes:
         entries: The file, or the arrays.
-        holds: What there is beside pixels: "label", "usage" (it says the split of every face), "id".
+        holds: What there is: "pixels", "label", "usage" (it says the split of every face), "id", "votes".
     """
 
     entries: tuple[Entry, ...]
@@ -173,10 +173,10 @@ def _chosen(path: Path, entries: Sequence[Entry]) -> Source:
     """The faces among the files of a folder or archive."""
     others = [entry for entry in entries if not is_picture(entry) and len(entry.parts) <= _DEEPEST]
     sheets = sorted(_sheets(others), key=lambda sheet: sheet.rank)
-    votes = next((entry for entry in others if not is_array(entry) and is_ferplus(entry)), None)
     pictures = [entry for entry in entries if is_picture(entry)]
     if any(sheet.holds for sheet in sheets) or (sheets and not pictures):
-        return Source(path, _main_and_tests(path, sheets), votes=votes)
+        chosen = _main_and_tests(path, sheets)
+        return Source(path, chosen, votes=_votes(chosen, others))
     unpacked = [entry for entry in pictures if not entry.inside]
     if not pictures:
         names = sorted({entry.parts[0] for entry in entries})
@@ -237,15 +237,21 @@ def _require_one(path: Path, sheet: Sheet, rivals: Sequence[Sheet]) -> None:
 def _with_companions(source: Source, stack: ExitStack) -> Source:
     """A file's source with what stands beside the file: train.csv's test.csv and the like, and FER+'s votes."""
     folder = source.path.parent
-    sheets, votes = source.sheets, source.votes
+    sheets = source.sheets
     if len(sheets) == 1 and sheets[0].stem == KNOWN[0]:
         suffix = "".join(Path(sheets[0].name).suffixes).removesuffix(".gz")
         names = [f"{name}{suffix}" for name, split in SPLITS.items() if split != "train"]
         tests = [sheet for name in names for sheet in _sheets(_beside(folder, name, stack))]
         sheets = _main_and_tests(folder, [*sheets, *tests])
-    if sheets and votes is None:
-        votes = next(filter(is_ferplus, _beside(folder, FERPLUS, stack)), None)
+    votes = source.votes or _votes(sheets, _beside(folder, FERPLUS, stack))
     return Source(source.path, sheets, source.pictures, votes)
+
+
+def _votes(sheets: Sequence[Sheet], entries: Iterable[Entry]) -> Entry | None:
+    """FER+'s file among some, for faces that bring no votes of their own."""
+    if not sheets or any("votes" in sheet.holds for sheet in sheets):
+        return None
+    return next((entry for entry in entries if not is_array(entry) and is_ferplus(entry)), None)
 
 
 def _beside(folder: Path, name: str, stack: ExitStack) -> list[Entry]:

@@ -104,6 +104,7 @@ def test_leaked_faces_are_left_out_of_what_is_converted(course, tmp_path):
     ("arguments", "sentence"),
     [
         (["data", "convert", "", "--out", "faces.csv"], "must be called ....npz"),
+        (["data", "convert", "drawn:seed=1", "--out", "faces.npz"], "no room for the masks of drawn faces"),
         (["data", "check", "missing.csv"], "missing.csv"),
         (["train", "--model", "vgg"], "There is no model 'vgg'; the models are cnn, dnn, compact"),
         (["train", "--model", "cnn", "--data", "missing.csv"], "missing.csv"),

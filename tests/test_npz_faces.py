@@ -10,7 +10,8 @@ import pytest
 from face_files import random_faces
 
 from fer_lib.errors import InputError
-from fer_lib.npz_faces import read_npz
+from fer_lib.faces import Faces
+from fer_lib.npz_faces import read_npz, write_npz
 from fer_lib.packed import listed
 from fer_lib.tables import FaceTable
 
@@ -75,9 +76,9 @@ def test_other_shapes_and_types_give_the_same_faces(pixels: np.ndarray, tmp_path
         (np.full((2, 48, 48), np.nan), "not whole"),
         (PIXELS[:, :40], r"the shape (6, 40, 48), but faces have"),
         (PIXELS[:0], r"the shape (0, 48, 48), but faces have"),
-        (np.array([["a"]]), "pixels and labels are numbers"),
-        (np.array([{"a": 1}]), "pixels and labels are numbers"),
-        (np.array(3), "pixels and labels are numbers"),
+        (np.array([["a"]]), "pixels, labels, ids and votes are numbers"),
+        (np.array([{"a": 1}]), "pixels, labels, ids and votes are numbers"),
+        (np.array(3), "pixels, labels, ids and votes are numbers"),
     ],
 )
 def test_pixels_that_are_none_are_refused(pixels: np.ndarray, found: str, tmp_path: Path) -> None:
@@ -91,6 +92,41 @@ def test_labels_out_of_range_are_problems_of_their_faces(tmp_path: Path) -> None
         ("face 3", "the label -1 instead of 0 to 6"),
     ]
     assert table.faces.ids.tolist() == [0, 2, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "found"),
+    [
+        ("votes", np.zeros((6, 8), int), "the shape (6, 8), but votes of 6 faces have (6, 10)"),
+        ("votes", np.full((6, 10), 256), "not whole or not from 0 to 255"),
+        ("ids", np.arange(5), "the shape (5,), but ids of 6 faces have (6,)"),
+        ("ids", np.arange(6) / 2, "has ids that are no whole numbers"),
+        ("ids", np.full(6, 1 << 63, np.uint64), "has ids that are no whole numbers"),
+    ],
+)
+def test_votes_and_ids_that_are_none_are_refused(
+    name: str, array: np.ndarray, found: str, tmp_path: Path
+) -> None:
+    assert found in refused(tmp_path, pixels=PIXELS, **{name: array})
+
+
+def test_what_was_written_is_read_back_with_votes_and_ids(tmp_path: Path) -> None:
+    votes = np.arange(60, dtype=np.uint8).reshape(6, 10)
+    parts = {
+        "train": Faces(PIXELS, LABELS, np.arange(6)[::-1] * 10**15, votes=votes),
+        "test": Faces(PIXELS[:2], None, np.array([7, 3])),
+    }
+    write_npz(tmp_path / "faces.npz", parts)
+    with listed(tmp_path / "faces.npz") as entries:
+        tables = {str(table.splits[0]): table for table in read_npz(entries)}
+    for split, faces in parts.items():
+        again = tables[split].faces
+        for field in ("pixels", "labels", "ids", "votes"):
+            array, wanted = getattr(again, field), getattr(faces, field)
+            assert (array is None and wanted is None) or (
+                array.dtype == wanted.dtype and np.array_equal(array, wanted)
+            )
+    assert tables["test"].places == ["test face 0", "test face 1"]
 
 
 def test_labels_of_other_faces_are_refused(tmp_path: Path) -> None:

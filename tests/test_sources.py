@@ -19,6 +19,7 @@ from fer_lib import data, sources
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
 from fer_lib.faces import VOTES, Faces, FaceSplits
+from fer_lib.npz_faces import write_npz
 
 TRAIN = random_faces(9)
 PUBLIC = random_faces(4, seed=1)
@@ -374,6 +375,19 @@ def test_ferplus_goes_by_usage_with_the_courses_training_file(tmp_path: Path) ->
     splits = data.load(tmp_path / "train.csv")
     assert splits.train.votes is not None and splits.train.votes.any(axis=1).all()
     assert splits.tests["test"].votes is not None and not splits.tests["test"].votes.any()
+
+
+def test_arrays_with_votes_of_their_own_take_none_from_ferplus_beside_them(tmp_path: Path) -> None:
+    write(tmp_path / "a" / "fer2013.csv", FER2013)
+    write(tmp_path / "a" / "fer2013new.csv", ferplus_text(USAGES, ALL.known_labels))
+    splits = data.load(tmp_path / "a")
+    write(tmp_path / "b" / "fer2013new.csv", ferplus_text(USAGES, ALL.known_labels))
+    write_npz(tmp_path / "b" / "clean.npz", {"train": splits.train[2:], "private": splits.tests["private"]})
+    for path in (tmp_path / "b", tmp_path / "b" / "clean.npz"):
+        again = data.load(path)
+        assert again.train.votes is not None and splits.train.votes is not None
+        assert again.train.votes.tolist() == splits.train.votes[2:].tolist()
+        assert again.train.ids.tolist() == splits.train.ids[2:].tolist()
 
 
 def test_ferplus_of_another_length_is_refused(tmp_path: Path) -> None:
