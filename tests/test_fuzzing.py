@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import os
-import resource
+import tempfile
+import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
+import fuzz_readers
 import pytest
 from face_files import course_text, random_faces, write
-from fuzz_readers import MOST_MEMORY, fuzz, png
+from fuzz_readers import FORMS, TooSlow, fuzz, memory, png
 
 from fer_lib import data
 from fer_lib.errors import InputError
@@ -30,16 +33,29 @@ def refused(path: Path) -> str:
     return message
 
 
-def memory() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 def test_mutated_files_are_read_rightly_or_refused_in_a_sentence() -> None:
-    before = memory()
     outcomes = fuzz(seconds=SECONDS, seed=SEED)
     print(outcomes.total(), "mutated files")
     assert outcomes.total() >= 20 * SECONDS
-    assert memory() - before < MOST_MEMORY
+
+
+def test_a_file_that_takes_long_stops_the_fuzzer_and_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def endless(path: Path, tables: object) -> bool:
+        while True:
+            with suppress(Exception):
+                time.sleep(1)
+
+    slow = {"slow": FORMS["pictures"]._replace(right=endless)}
+    monkeypatch.setattr(fuzz_readers, "FORMS", slow)
+    monkeypatch.setattr(fuzz_readers, "MOST_SECONDS", 1)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(TooSlow, match="more than 1 seconds"):
+        fuzz(files=5)
+    [folder] = tmp_path.iterdir()
+    assert str(folder) in capsys.readouterr().err
+    assert (folder / "train" / "happy" / "1.png").exists()
 
 
 def endless(path: Path, block: bytes, count: int) -> Path:

@@ -10,6 +10,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from face_files import random_faces
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from fer_lib.image_faces import MOST_PIXELS, label_of, read_picture
@@ -116,6 +119,41 @@ def huge_png() -> bytes:
 def test_what_is_no_picture_of_a_face_is_refused(make: Callable[[], bytes], found: str) -> None:
     with pytest.raises(ValueError, match=found):
         read_picture(make())
+
+
+@settings(max_examples=40)
+@given(
+    face=arrays(np.uint8, (48, 48)),
+    mode=st.sampled_from(["L", "RGB", "LA", "RGBA"]),
+    options=st.fixed_dictionaries({"compress_level": st.integers(0, 9), "optimize": st.booleans()}),
+)
+def test_any_face_comes_back_from_a_png(face: np.ndarray, mode: str, options: dict[str, object]) -> None:
+    assert np.array_equal(read_picture(saved(grey(face).convert(mode), **options)), face)
+
+
+@settings(max_examples=100)
+@given(
+    form=st.sampled_from(["PNG", "JPEG"]),
+    mode=st.sampled_from(["1", "L", "RGB", "CMYK", "P", "RGBA", "I;16"]),
+    size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=4)), max_size=3),
+)
+def test_a_damaged_picture_is_a_face_of_48_by_48_or_a_value_error(
+    form: str, mode: str, size: tuple[int, int], changes: list[tuple[float, bytes]]
+) -> None:
+    try:
+        content = saved(Image.new(mode, size, 77), form)
+    except (OSError, KeyError):
+        return  # no such picture of this form
+    for where, change in changes:
+        at = int(where * len(content))
+        content = content[:at] + change + content[at + len(change) :]
+    try:
+        face = read_picture(content)
+    except ValueError as error:
+        assert changes and str(error) in ("a damaged picture in it", "no PNG or JPEG picture in it")
+        return
+    assert (face.shape, face.dtype) == ((48, 48), np.uint8)
 
 
 @pytest.mark.parametrize(

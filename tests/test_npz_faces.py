@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from face_files import random_faces
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
@@ -145,13 +148,69 @@ def test_an_array_that_claims_to_be_endless_is_refused_before_it_is_read(tmp_pat
         read_npz(entries)
 
 
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@settings(max_examples=40)
+@given(
+    pixels=arrays(np.uint8, st.tuples(st.integers(1, 3), st.just(48), st.just(48))),
+    shape=st.sampled_from([(-1, 48, 48), (-1, 48, 48, 1), (-1, 2304)]),
+    form=st.sampled_from(["u1", "<i2", ">i2", "<u8", "<f4", ">f8"]),
+    order=st.sampled_from(["C", "F"]),
+    labels=st.lists(st.integers(-2, 9), min_size=3, max_size=3),
+)
+def test_what_numpy_saves_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    pixels: np.ndarray,
+    shape: tuple[int, ...],
+    form: str,
+    order: str,
+    labels: list[int],
+) -> None:
+    saved = np.asarray(pixels.reshape(shape).astype(form), order=order)  # type: ignore[call-overload]
+    known = np.array(labels[: len(pixels)])
+    [table] = read(tmp_path_factory.mktemp("saved"), x_train=saved, y_train=known)
+    good = (known >= 0) & (known < 7)
+    assert np.array_equal(table.faces.pixels, pixels[good])
+    assert np.array_equal(table.faces.known_labels, known[good])
+    assert len(table.problems) == (~good).sum()
+
+
+@settings(max_examples=80)
+@given(
+    name=st.sampled_from(["pixels", "labels"]),
+    at=st.integers(0, 140),
+    change=st.binary(min_size=1, max_size=3) | st.sampled_from([b"-", b">", b"9", b"True", b"i8", b"f4"]),
+)
+def test_a_damaged_array_is_what_numpy_makes_of_it_or_an_input_error(
+    tmp_path_factory: pytest.TempPathFactory, name: str, at: int, change: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "faces.npz"
+    files = {"pixels": npy(PIXELS), "labels": npy(LABELS)}
+    files[name] = files[name][:at] + change + files[name][at + len(change) :]
+    with zipfile.ZipFile(path, "w") as archive:
+        for each, content in files.items():
+            archive.writestr(f"{each}.npy", content)
+    try:
+        with listed(path) as entries:
+            [table] = read_npz(entries)
+    except InputError as error:
+        assert "faces.npz" in str(error)
+        return
+    with np.load(path, allow_pickle=False) as known:
+        good = np.isin(known["labels"], range(7))
+        assert np.array_equal(table.faces.pixels, known["pixels"][good])
+        assert np.array_equal(table.faces.known_labels, known["labels"][good])
+
+
 @pytest.mark.parametrize("shape", ["(-6, 48, 48)", "(-6, -48, 48)", "(6, 0, -1)"])
 def test_an_array_of_a_shape_that_cannot_be_is_refused(shape: str, tmp_path: Path) -> None:
-    array = io.BytesIO()
-    np.save(array, PIXELS)
     with zipfile.ZipFile(tmp_path / "faces.npz", "w") as archive:
         archive.writestr(
-            "pixels.npy", array.getvalue().replace(b"(6, 48, 48), }  ", f"{shape}, }}".ljust(16).encode())
+            "pixels.npy", npy(PIXELS).replace(b"(6, 48, 48), }  ", f"{shape}, }}".ljust(16).encode())
         )
     with listed(tmp_path / "faces.npz") as entries, pytest.raises(InputError, match=r"with the shape \("):
         read_npz(entries)

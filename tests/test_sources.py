@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import os
@@ -13,13 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from face_files import course_text, fer2013_text, pixel_text, random_faces, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from fer_lib import data, sources
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
 from fer_lib.faces import VOTES, Faces, FaceSplits
+from fer_lib.ferplus import read_votes
 from fer_lib.npz_faces import write_npz
+from fer_lib.packed import listed
 
 TRAIN = random_faces(9)
 PUBLIC = random_faces(4, seed=1)
@@ -29,6 +34,7 @@ ALL = Faces(
     np.concatenate([TRAIN.known_labels, PUBLIC.known_labels, PRIVATE.known_labels]),
     np.arange(18),
 )
+USAGE_SPLITS = {"Training": "train", "PublicTest": "public", "PrivateTest": "private"}
 USAGES = ["Training"] * 9 + ["PublicTest"] * 4 + ["PrivateTest"] * 5
 FER2013 = fer2013_text(ALL, USAGES)
 UNLABELLED = Faces(PUBLIC.pixels, None, PUBLIC.ids)
@@ -414,6 +420,39 @@ def test_a_row_that_is_none_of_ferplus_is_named(row: str, tmp_path: Path) -> Non
     write(tmp_path / "fer2013new.csv", f"{text}{row}\n")
     with pytest.raises(InputError, match=r"fer2013new\.csv line 11 is no row of FER\+"):
         data.load(tmp_path)
+
+
+@settings(max_examples=40)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from(list(USAGE_SPLITS)),
+            st.sampled_from(["", "fer0000001.png", 'a "name", with a comma.png']),
+            st.lists(st.integers(0, 255), min_size=10, max_size=10),
+        ),
+        max_size=5,
+    ),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    line_end=st.sampled_from(["\n", "\r\n"]),
+    mark=st.sampled_from(["", "\ufeff"]),
+)
+def test_votes_that_a_csv_writer_writes_are_read_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, str, list[int]]],
+    quoting: int,
+    line_end: str,
+    mark: str,
+) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=quoting, lineterminator=line_end)
+    writer.writerow(["Usage", "Image name", *VOTES])
+    writer.writerows([usage, name, *votes] for usage, name, votes in rows)
+    path = write(tmp_path_factory.mktemp("votes") / "fer2013new.csv", mark + text.getvalue())
+    with listed(path) as [entry]:
+        found = read_votes(entry)
+    assert found.splits.tolist() == [USAGE_SPLITS[usage] for usage, _, _ in rows]
+    assert found.votes.tolist() == [votes for _, _, votes in rows]
+    assert found.named.tolist() == [bool(name) for _, name, _ in rows]
 
 
 def test_a_lone_quotation_mark_does_not_take_in_the_votes(tmp_path: Path) -> None:
