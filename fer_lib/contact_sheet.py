@@ -26,7 +26,7 @@ _STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 2rem; color: #222; background: #fff }
 h2 { margin: 2.5rem 0 .5rem; font-size: 1.15rem } p { margin: 0 0 1rem; color: #555 }
 section div { display: flex; flex-wrap: wrap; gap: 1rem }
-article { display: flex; gap: 2px; padding: 6px; background: #f2f2f2; border-radius: 6px }
+article { display: flex; flex-wrap: wrap; gap: 2px; padding: 6px; background: #f2f2f2; border-radius: 6px }
 figure { margin: 0; width: 108px } img { width: 108px; height: 108px; image-rendering: pixelated; display: block }
 figcaption { font-size: 11px; overflow-wrap: anywhere }
 """

@@ -117,11 +117,13 @@ class Source:
     def files(self) -> dict[str, Path]:
         """The files on disk behind it, by their names from the named folder on."""
         entries = [*self.pictures, *(entry for sheet in self.sheets for entry in sheet.entries)]
-        files = dict.fromkeys(
-            entry.file for entry in (entries if self.votes is None else [*entries, self.votes])
-        )
-        root = self.path if self.path.is_dir() else self.path.parent
-        return {file.relative_to(root).as_posix(): file for file in files}
+        if self.votes is not None:
+            entries.append(self.votes)
+        folder = self.path.is_dir()
+        return {
+            entry.name.removesuffix(f"/{entry.inside}") if folder else entry.file.name: entry.file
+            for entry in entries
+        }
 
     def stamp(self) -> list[tuple[int, int]]:
         """Sizes and times of the files: when they are the same, nobody has written to them."""
@@ -179,6 +181,9 @@ def _chosen(path: Path, entries: Sequence[Entry]) -> Source:
         return Source(path, chosen, votes=_votes(chosen, others))
     unpacked = [entry for entry in pictures if not entry.inside]
     if not pictures:
+        for entry in others:
+            with entry.opened():  # one that cannot be read says why
+                pass
         names = sorted({entry.parts[0] for entry in entries})
         found = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
         raise InputError(
@@ -189,7 +194,7 @@ def _chosen(path: Path, entries: Sequence[Entry]) -> Source:
 
 
 def _sheets(entries: Iterable[Entry]) -> Iterator[Sheet]:
-    """The CSV files of faces and .npz files among some files, and those that are called train.csv or test.csv."""
+    """The CSV files of faces and .npz files among some files, and those that are called train.csv or the like."""
     arrays = [entry for entry in entries if is_array(entry)]
     for _, group in groupby(arrays, key=lambda entry: entry.file):
         members = tuple(group)
@@ -199,7 +204,7 @@ def _sheets(entries: Iterable[Entry]) -> Iterator[Sheet]:
         if is_array(entry):
             continue
         sheet = Sheet((entry,), frozenset(columns_of(entry) or ()))
-        if sheet.holds or (sheet.stem in SPLITS and ".csv" in sheet.name.lower()):
+        if sheet.holds or (sheet.stem in (*KNOWN, _TEST) and ".csv" in sheet.name.lower()):
             yield sheet
 
 

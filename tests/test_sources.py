@@ -248,6 +248,20 @@ def test_two_test_files_are_to_be_chosen_from(tmp_path: Path) -> None:
         data.load(tmp_path)
 
 
+def test_an_archive_and_what_was_unpacked_from_it_are_read_once(tmp_path: Path) -> None:
+    files = {"train.csv": course_text(TRAIN), "test.csv": course_text(UNLABELLED)}
+    zipped(tmp_path / "archive.zip", **files)
+    pictures(tmp_path, {name: text.encode() for name, text in files.items()})
+    assert data.load(tmp_path).source == "train.csv + test.csv"
+
+
+@pytest.mark.parametrize("name", ["archive.zip", "train.csv.zip"])
+def test_a_folder_with_nothing_but_a_damaged_archive_says_so(name: str, tmp_path: Path) -> None:
+    write(tmp_path / name, b"PK\x03\x04 cut off")
+    with pytest.raises(InputError, match=rf"/{name} is damaged; download it again"):
+        data.load(tmp_path)
+
+
 @pytest.mark.parametrize("broken", ["ID,features\n1,2\n", b"PK\x03\x04 cut off", b"\x1f\x8b\x08"])
 @pytest.mark.parametrize("name", ["test.csv", "fer2013new.csv"])
 def test_a_broken_companion_is_named_and_not_left_out(name: str, broken: str | bytes, tmp_path: Path) -> None:
