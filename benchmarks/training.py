@@ -44,8 +44,8 @@ def main() -> None:
         "## Training and prediction",
         f"`make bench BENCH=training` on {machine()}. CPU seconds are user + system; batches of {BATCH}; "
         f"matrix multiplication in float32 (2048×2048, NumPy or TensorFlow) reaches {peak:.0f} GFLOP a CPU "
-        "second here. Plain is Keras's `fit` on arrays as it comes (XLA); ours is `fer_lib.training`, without XLA; what changes "
-        "compact's faces runs beside the steps and is a row of its own.",
+        "second here. Plain is Keras's `fit` on arrays as it comes (XLA); ours is `fer_lib.training`, "
+        "without XLA; what changes compact's faces runs beside the steps and is a row of its own.",
         training_table(trained, peak, measured("augment")),
         prediction_table(predicted),
         way_to_the_original(measured("train", "cnn", "original")),
