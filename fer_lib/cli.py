@@ -138,7 +138,7 @@ def evaluate(options: argparse.Namespace) -> None:
     _import_keras()
     from fer_lib import runs
 
-    table = runs.evaluate(options.runs, options.run or ["pretrained"], splits)
+    table = runs.evaluate(options.runs, options.run, splits)
     table["model"] = table["model"].replace("", "ensemble")
     table["copies"] = table["copies"].map({True: "with", False: "without"})
     print(table.to_string(index=False, float_format="{:.4f}".format))
@@ -296,8 +296,8 @@ def _parser() -> argparse.ArgumentParser:
     answers.add_argument("--out", type=Path, required=True, help="the answer file to write")
     answers.add_argument(
         "--run", action="append", default=[],
-        help="a run's id, a .keras file, 'newest' or 'pretrained' (all of the package's); several are averaged "
-        "(default: the latest of the package's)",
+        help="a run's id, a .keras file, 'newest' or 'pretrained' (those of the package, the default); several are "
+        "averaged",
     )  # fmt: skip
     answers.add_argument(
         "--no-views", dest="views", action="store_false",
@@ -309,9 +309,7 @@ def _parser() -> argparse.ArgumentParser:
     judging.add_argument(
         "--data", default="", help="file or folder with labelled tests (default: drawn faces)"
     )
-    judging.add_argument(
-        "--run", action="append", default=[], help="as for predict (default: all of the package's)"
-    )
+    judging.add_argument("--run", action="append", default=[], help="as for predict")
     judging.set_defaults(run_command=evaluate)
 
     packing = commands.add_parser("pack", help="put a run's model among those that come with the package")

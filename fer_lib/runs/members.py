@@ -39,20 +39,20 @@ def members(root: Path, names: Sequence[str] = ()) -> list[Member]:
     Args:
         root: The folder of all runs.
         names: Each the id of a run or of a model that comes with the package, a `.keras` file, "newest" (the run
-            completed last) or "pretrained" (all that come with the package). No names, or "newest" without any
-            run: the latest of those that come with the package.
+            completed last) or "pretrained" (those of the package that answer together). No names, or "newest"
+            without any run: as "pretrained", and "newest" where the package has none.
 
     Raises:
         InputError: There is no such run or file.
     """
-    untrained = list(names) == ["newest"] and not complete_folders(root)
-    chosen = (names if not untrained else []) or pretrained.latest() or ["newest"]
-    listed = [one for name in chosen for one in (_packaged() if name == "pretrained" else [name])]
+    if not names or (list(names) == ["newest"] and not complete_folders(root)):
+        names = ["pretrained"] if pretrained.names() else ["newest"]
+    listed = [one for name in names for one in (_packaged() if name == "pretrained" else [name])]
     return [_member(root, name) for name in listed]
 
 
 def _packaged() -> list[str]:
-    names = pretrained.names()
+    names = pretrained.answering()
     if not names:
         raise InputError("No models come with this package; name a run, or train one with `fer-lib train`.")
     return names
