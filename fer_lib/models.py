@@ -46,7 +46,7 @@ class ModelSpec:
     Attributes:
         name: A key of `MODELS`.
         width: Factor on the number of filters and units; 1 is the original.
-        conv_dropout: Dropout after convolutions (CNN) and after the narrow dense layers (DNN).
+        conv_dropout: Dropout after convolutions (CNN), blocks (compact) and the narrow dense layers (DNN).
         dense_dropout: Dropout after the wide dense layers.
         standardise: Whether the first layer subtracts the training mean and divides by the deviation; if not,
             it divides by 255.
@@ -170,13 +170,15 @@ def compact(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
     last batch norm's scale begins at 0 (Goyal et al., "Accurate, Large Minibatch SGD", 2017).
     """
     stem, *stages = _scaled(COMPACT_FILTERS, spec.width)
-    x = _conv(stem, name="conv2d_stem")(x)
+    x = _conv(stem, spec, name="conv2d_stem")(x)
     for i, filters in enumerate(stages, start=1):
         x = layers.MaxPooling2D(name=f"pool{i}")(x)
         if i == 1:
             # After the pooling, a quarter of the positions is left to normalise.
             x = layers.ReLU(name="relu_stem")(_norm(name="norm_stem")(x))
-        x = _residual_block(x, filters, name=f"block{i}")
+        x = _residual_block(x, filters, spec, name=f"block{i}")
+        if spec.conv_dropout:
+            x = layers.Dropout(spec.conv_dropout, name=f"dropout{i}")(x)
     x = layers.GlobalAveragePooling2D(name="pool_top")(x)
     x = layers.Dropout(spec.dense_dropout, name="dropout_top")(x)
     return layers.Dense(len(EMOTIONS), activation="softmax", dtype="float32", name="dense_top")(x)
@@ -262,19 +264,19 @@ def _hidden_dense(units: int, spec: ModelSpec, *, name: str) -> keras.layers.Lay
     return layers.Dense(units, activation="relu", kernel_initializer=spec.initializer, name=name)
 
 
-def _conv(filters: int, *, name: str, kernel: int = KERNEL) -> keras.layers.Layer:
-    return layers.Conv2D(filters, kernel, padding="same", kernel_initializer="he_normal", name=name)
+def _conv(filters: int, spec: ModelSpec, *, name: str, kernel: int = KERNEL) -> keras.layers.Layer:
+    return layers.Conv2D(filters, kernel, padding="same", kernel_initializer=spec.initializer, name=name)
 
 
 def _norm(*, name: str, start: str = "ones") -> keras.layers.Layer:
     return layers.BatchNormalization(momentum=NORM_MOMENTUM, gamma_initializer=start, name=name)
 
 
-def _residual_block(x: keras.KerasTensor, filters: int, *, name: str) -> keras.KerasTensor:
-    shortcut = _conv(filters, kernel=1, name=f"{name}_shortcut")(x)
-    y = _conv(filters, name=f"{name}_conv1")(x)
+def _residual_block(x: keras.KerasTensor, filters: int, spec: ModelSpec, *, name: str) -> keras.KerasTensor:
+    shortcut = _conv(filters, spec, kernel=1, name=f"{name}_shortcut")(x)
+    y = _conv(filters, spec, name=f"{name}_conv1")(x)
     y = layers.ReLU(name=f"{name}_relu1")(_norm(name=f"{name}_norm1")(y))
-    y = _conv(filters, name=f"{name}_conv2")(y)
+    y = _conv(filters, spec, name=f"{name}_conv2")(y)
     y = _norm(name=f"{name}_norm2", start="zeros")(y)
     y = layers.Add(name=f"{name}_add")([shortcut, y])
     return layers.ReLU(name=f"{name}_relu2")(y)

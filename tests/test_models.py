@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -208,6 +210,17 @@ def test_multiply_adds_of_the_original_cnn():
     assert (
         multiply_adds(build(ModelSpec("cnn"), PIXELS)) == convolutions + 4608 * 4096 + 4096 * 4096 + 4096 * 7
     )
+
+
+def test_compact_heeds_every_setting_of_its_spec():
+    spec = ModelSpec("compact", width=0.1, conv_dropout=0.0, dense_dropout=0.3, initializer="he_normal")
+    plain = build(spec, PIXELS)
+    dropped = build(dataclasses.replace(spec, conv_dropout=0.2), PIXELS)
+    names = [{layer.name for layer in model.layers} for model in (plain, dropped)]
+    assert names[1] - names[0] == {"dropout1", "dropout2", "dropout3"}
+    glorot = build(dataclasses.replace(spec, initializer="glorot_uniform"), PIXELS)
+    kernels = [model.get_layer("block1_conv1").kernel.numpy() for model in (plain, glorot)]
+    assert kernels[0].std() > 1.2 * kernels[1].std()
 
 
 @pytest.mark.parametrize(
