@@ -6,11 +6,9 @@ import hashlib
 import json
 import os
 import platform
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -43,6 +41,7 @@ from fer_lib.runs.folder import (
     write_json,
     write_predictions,
 )
+from fer_lib.runs.interrupts import Interrupted, held_interrupts
 from fer_lib.training import Position, Recipe
 
 FORMAT = 2
@@ -230,7 +229,7 @@ def _train(
         clock.time(lambda: checkpoints.write(path, Checkpoint(position, epochs, training.state(model))))
 
     with (
-        _held_interrupts() as interrupted,
+        held_interrupts() as interrupted,
         tqdm(
             desc=f"{name}: training",
             total=recipe.epochs * len(train),
@@ -356,36 +355,6 @@ def _complete_run(
     with replacing(run.path / "model.keras") as temporary:
         model.save(temporary)
     write_json(run.path / "run.json", {**record, "completed": _now(), "tests": {}, "status": "complete"})
-
-
-class Interrupted(KeyboardInterrupt):
-    """Training was stopped by Ctrl-C, after its state was saved; says where it stopped."""
-
-
-@contextmanager
-def _held_interrupts() -> Iterator[Callable[[], bool]]:
-    """Hold the first Ctrl-C back, and give a function that says whether there was one; a second one stops at once.
-
-    Python hands signals to the main thread alone; elsewhere nothing is held.
-    """
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-
-    def hold(number: int, frame: object) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, usual)
-
-    usual = signal.getsignal(signal.SIGINT)
-    if usual is signal.SIG_IGN:
-        yield asked.is_set
-        return
-    signal.signal(signal.SIGINT, hold)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, usual)
 
 
 def _predict_new_tests(run: Run, splits: FaceSplits) -> None:
