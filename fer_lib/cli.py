@@ -108,7 +108,8 @@ def train(options: argparse.Namespace) -> None:
         spec = replace(spec, width=dnn_width(cnn.count_params(), spec.depth))
     run = runs.train_or_reuse(splits, spec, recipe, seed=int(wanted["SEED"]), root=options.runs)
     print(f"{run.path}")
-    print(runs.accuracies(run, splits).to_string(index=False, na_rep="", float_format="{:.4f}".format))
+    table = runs.accuracies(run, splits).astype(object)
+    print(table.where(table.notna(), "").to_string(index=False, float_format="{:.4f}".format))
 
 
 def predict(options: argparse.Namespace) -> None:

@@ -202,8 +202,8 @@ def mcnemar(right: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> dict[
 
 
 def p_value(p: float) -> str:
-    """A probability as statistics write it: "p = 0.02", or "p < 0.001" for all that is smaller."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.1g}"
+    """A probability as statistics write it: "p = 0.0234", or "p < 0.001" for all that is smaller."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3g}"
 
 
 def compare(first: float, second: float, p: float) -> str:

@@ -173,9 +173,8 @@ def _in_file(file: Path, name: str, stack: ExitStack, *, tar: bool = False) -> l
     if len(members) > MOST_FILES:
         raise _too_many(file)
     above = "" if tar else f"{name}/"
-    named = (
-        (posixpath.normpath(member), opener) for member, opener in members
-    )  # "./train.csv" is not hidden
+    # "./train.csv" is not hidden, "/train.csv" lies in the archive like the others
+    named = ((posixpath.normpath(member).lstrip("/"), opener) for member, opener in members)
     return [
         Entry(file, member, f"{above}{member}", opener)
         for member, opener in named

@@ -75,7 +75,8 @@ class Sheet:
     def repeats(self, other: Sheet) -> bool:
         """Whether it is the other file once more, packed, beside it."""
         one, two = self.entries[0].file, other.entries[0].file
-        return self.packed and self.stem == other.stem and one != two and one.parent == two.parent
+        copy = self.packed and not other.packed
+        return copy and self.stem == other.stem and one != two and one.parent == two.parent
 
     def read(self, split: str | None = None) -> list[FaceTable]:
         """Its faces; `split` is that of faces for which it says none."""

@@ -364,7 +364,8 @@ def fuzz(*, files: int = 0, seconds: float = 0, seed: int = 0) -> Counter[str]:
     rng = random.Random(seed)
     outcomes: Counter[str] = Counter()
     start = time.process_time()
-    before, others = memory(), signal.signal(signal.SIGALRM, too_slow)
+    before = memory()
+    signal.signal(signal.SIGALRM, too_slow)
     number = 0
     while number < files or time.process_time() - start < seconds:
         form = list(FORMS)[number % len(FORMS)]
@@ -381,7 +382,6 @@ def fuzz(*, files: int = 0, seconds: float = 0, seed: int = 0) -> Counter[str]:
             signal.alarm(0)
         shutil.rmtree(folder)
         number += 1
-    signal.signal(signal.SIGALRM, others)
     return outcomes
 
 

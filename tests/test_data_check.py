@@ -256,7 +256,7 @@ def test_the_summary_for_machines_holds_all_of_it(tmp_path: Path) -> None:
     assert len(machine["problems"]) == 30
 
 
-def test_a_contact_sheet_shows_every_odd_face_once(tmp_path: Path) -> None:
+def test_a_contact_sheet_shows_every_odd_face(tmp_path: Path) -> None:
     train, test = repeated([0, 1, 1, 2], [0, 1, 6, 2]), repeated([1, 3], [0, 0])
     train.pixels[3] = 255
     write_sheet(tmp_path / "sheet.html", survey(course_folder(tmp_path / "<b>", train, test)))

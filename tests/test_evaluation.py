@@ -110,7 +110,7 @@ def test_mcnemar_takes_thousands_of_disagreements():
 
 
 @pytest.mark.parametrize(
-    ("p", "written"), [(6e-28, "p < 0.001"), (0.001, "p = 0.001"), (0.0234, "p = 0.02"), (1.0, "p = 1")]
+    ("p", "written"), [(6e-28, "p < 0.001"), (0.001, "p = 0.001"), (0.04963, "p = 0.0496"), (1.0, "p = 1")]
 )
 def test_a_probability_is_written_as_statistics_do(p, written):
     assert evaluation.p_value(p) == written

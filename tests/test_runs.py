@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from fer_lib import checkpoints, models, prediction, pretrained, runs
 from fer_lib.augmentation import Augmentation, views
@@ -226,7 +227,9 @@ def test_every_model_of_the_package_is_of_the_run_that_its_name_says():
 
 
 def test_without_names_the_models_of_the_model_card_answer(tmp_path):
+    card = (ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
     assert set(pretrained.ANSWERING) < set(pretrained.names())
+    assert all(f"`{name}`" in card for name in pretrained.names())
     for names in ([], ["newest"], ["pretrained"]):
         assert [member.name for member in runs.members(tmp_path, names)] == list(pretrained.ANSWERING)
 
@@ -282,12 +285,21 @@ def test_no_face_is_held_out_that_an_ancestor_learned_from(run, root, splits, ta
     recipe = replace(
         RECIPE, epochs=1, **{key: run.id if value == "?" else value for key, value in taken_over.items()}
     )
-    with pytest.raises(InputError, match=r"had SEED 0 and VALIDATION 0\.15 on stripes"):
+    with pytest.raises(InputError, match=r"learned from stripes with SEED 0 and VALIDATION 0\.15"):
         runs.train_or_reuse(splits, SPEC, recipe, seed=1, root=root, progress=False)
     with pytest.raises(InputError, match="may have learned from faces that this run would hold out"):
         runs.train_or_reuse(splits, SPEC, replace(recipe, validation=0.2), root=root, progress=False)
     unjudged = runs.train_or_reuse(splits, SPEC, replace(recipe, validation=0), root=root, progress=False)
     assert "validation" not in unjudged.metrics["accuracy"]
+
+
+def test_other_faces_in_between_hide_no_ancestor(root, splits):
+    quick = replace(RECIPE, epochs=1, validation=0)
+    first = runs.train_or_reuse(splits, SPEC, quick, root=root, progress=False)
+    drawings = replace(splits, train=splits.train[:70], tests={}, drawn=not splits.drawn)
+    between = runs.train_or_reuse(drawings, SPEC, replace(quick, start=first.id), root=root, progress=False)
+    with pytest.raises(InputError, match=f"START names {first.id}, which may have learned from faces"):
+        runs.train_or_reuse(splits, SPEC, replace(RECIPE, start=between.id), root=root, progress=False)
 
 
 @pytest.mark.parametrize("name", ["newest", "cnn-", "../cnn", "model.keras"])

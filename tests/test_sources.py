@@ -300,6 +300,22 @@ def test_a_tar_made_of_a_folder_holds_what_the_folder_holds(tmp_path: Path) -> N
     assert_fer2013(data.load(tmp_path / "a.tgz"))
 
 
+def test_names_that_begin_with_a_slash_lie_in_the_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("/one/train.csv", "/two/train.csv"):
+            archive.writestr(name, course_text(TRAIN))
+    with pytest.raises(InputError, match=r"several files of faces \(one/train\.csv, two/train\.csv\)"):
+        data.load(tmp_path / "a.zip")
+
+
+def test_files_of_one_name_in_two_archives_are_not_one(tmp_path: Path) -> None:
+    for name, faces in (("ckplus.zip", TRAIN), ("fer2013.zip", ALL)):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("train.csv", course_text(faces))
+    with pytest.raises(InputError, match="several files of faces"):
+        data.load(tmp_path)
+
+
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_a_tar_of_pictures_is_gone_through_a_few_times_however_many_it_holds(
     mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -37,26 +37,29 @@ class Teaching:
     cpu_seconds: float
 
 
-def require_unseen(root: Path, recipe: Recipe, record: Mapping[str, Any]) -> None:
-    """Stop a run that would hold out faces which a model that it starts or learns from has learned from.
+def require_unseen(root: Path, recipe: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Stop a run that would hold out faces which a model that it starts or learns from may have learned from.
 
     Args:
         root: The folder of all runs.
-        recipe: The run's recipe.
-        record: What its run.json is to say of it.
+        recipe: Names these models, as a run.json keeps it: the run's own recipe, or one that they go back to.
+        record: What the run's run.json is to say of it.
 
     Raises:
-        InputError: Such a model does not exist, or learned from other faces of the same data.
+        InputError: Such a model does not exist, or learned from other faces than this run is to learn from.
     """
-    for parameter, names in (("START", recipe.start), ("TEACHERS", recipe.teachers)):
+    if not record["recipe"]["validation"]:
+        return
+    for parameter, names in (("START", recipe["start"]), ("TEACHERS", recipe.get("teachers", ""))):
         for name in names.split():
             theirs = _ancestor(root, name, parameter).record
-            apart = theirs["data"]["drawn"] != record["data"]["drawn"]
-            if recipe.validation and not apart and _held_out(theirs) != _held_out(record):
+            if theirs["data"]["drawn"] != record["data"]["drawn"]:
+                require_unseen(root, theirs["recipe"], record)
+            elif _held_out(theirs) != _held_out(record):
                 raise InputError(
                     f"{parameter} names {name}, which may have learned from faces that this run would hold out: it "
-                    f"had SEED {theirs['seed']} and VALIDATION {theirs['recipe']['validation']:g} on "
-                    f"{theirs['data']['source']}. Give the same here, or VALIDATION=0 for a run that holds out none."
+                    f"learned from {theirs['data']['source']} with SEED {theirs['seed']} and VALIDATION "
+                    f"{theirs['recipe']['validation']:g}. Train on the same with the same, or with VALIDATION=0."
                 )
 
 

@@ -70,4 +70,6 @@ def _member(root: Path, name: str) -> Member:
 
 def _title(run_id: str, record: Mapping[str, Any]) -> str:
     seen = f"{record['faces']['train']:,} faces of {record['data']['source']}"
-    return f"{run_id}, trained for {record['recipe']['epochs']} epochs on {seen}"
+    start = record["recipe"]["start"]
+    on_from = f", which went on from {start}" if start else ""
+    return f"{run_id}, trained for {record['recipe']['epochs']} epochs on {seen}{on_from}"

@@ -97,7 +97,7 @@ def train_or_reuse(
     run = Run(root / run_id(record, untrained))
     checkpoint = run.path / CHECKPOINT
     if not (checkpoint.exists() or is_complete(run.path)):
-        ancestry.require_unseen(root, recipe, record)
+        ancestry.require_unseen(root, recipe.record, record)
     run.path.mkdir(parents=True, exist_ok=True)
     with _locked(run):
         _clear_partial(run)
@@ -218,8 +218,10 @@ def _train(
         with suppress(InputError):  # a damaged file; what it held is known again but for the time
             begun = read_json(run.path / "run.json")
             record.update({key: begun[key] for key in (*here, "started")})
-            if any(record[key] != here[key] for key in here):
-                record["went_on_with"] = here
+            later = begun.get("went_on_with", [])
+            if here != (later or [{key: begun[key] for key in here}])[-1]:
+                later = [*later, here]
+            record.update({"went_on_with": later} if later else {})
     elif recipe.start:
         ancestry.start_from(model, root, recipe.start)
     write_json(run.path / "run.json", {**record, "status": "training"})
