@@ -21,7 +21,7 @@ from fer_lib.files import replacing
 
 FOLDER = Path(__file__).with_name("weights")
 
-ANSWERING = ("compact-fc7e60df58c2",)
+ANSWERING = ("compact-fc7e60df58c2", "compact-1885d9ad70c4", "compact-6007a71e6f8f")
 """The models of the model card; the others are there for reports."""
 
 
