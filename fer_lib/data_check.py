@@ -91,7 +91,6 @@ class DataSummary:
         copies_within: The same within each split.
         copies_across: By split, how many of its faces also stand in each of the splits before it.
         copy_groups: "place (split)" of all faces that are the same, group by group.
-        leaked: By test split, how many of its faces also stand in the training split.
         conflicts: For each face whose exact copies have different labels, "place (emotion)" of all of them.
         near: Pairs of places of faces that show the same photograph in other pixels.
         near_all: Whether these are all; the search ends early where far too many faces are alike.
@@ -109,7 +108,6 @@ class DataSummary:
     copies_within: Mapping[str, int]
     copies_across: Mapping[str, Mapping[str, int]]
     copy_groups: tuple[tuple[str, ...], ...]
-    leaked: Mapping[str, int]
     conflicts: tuple[tuple[str, ...], ...]
     near: tuple[tuple[str, str], ...]
     near_all: bool
@@ -117,6 +115,11 @@ class DataSummary:
     flat: tuple[str, ...]
     votes: Votes | None
     problems: tuple[str, ...]
+
+    @property
+    def leaked(self) -> Mapping[str, int]:
+        """By test split, how many of its faces also stand in the training split."""
+        return {split: before["train"] for split, before in self.copies_across.items() if "train" in before}
 
 
 def survey(path: str | Path, *, cache: Path | None = None) -> Survey:
@@ -192,7 +195,6 @@ def summarise(found: Survey) -> DataSummary:
         copy_groups=tuple(
             tuple(f"{faces.place[i]} ({faces.split[i]})" for i in rows) for rows in copies(faces)
         ),
-        leaked={split: int(part.group.isin(own).sum()) for split, part in tests.items()},
         conflicts=tuple(
             tuple(f"{faces.place[i]} ({EMOTIONS[faces.label[i]]})" for i in rows) for rows in conflicts(faces)
         ),

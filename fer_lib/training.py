@@ -116,10 +116,8 @@ class Recipe:
                     f"{name} must be a share of at least 0 and below 1, but was {getattr(self, name)}."
                 )
         # The label's lead over a class that everybody else is sure of; training accuracy counts by the label.
-        if (
-            not (1 - self.distillation) * (1 - self.label_smoothing) * (1 - 2 * self.votes)
-            > self.distillation
-        ):
+        lead = (1 - self.distillation) * (1 - self.label_smoothing) * (1 - 2 * self.votes)
+        if lead <= self.distillation:
             raise InputError(
                 "Of votes, label_smoothing and distillation so much is left to others that the label need not be "
                 "the target's largest part; lower them (votes or distillation alone: below 0.5)."

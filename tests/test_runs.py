@@ -12,6 +12,7 @@ from fer_lib.augmentation import Augmentation, views
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces, FaceSplits
 from fer_lib.models import ModelSpec
+from fer_lib.publish import execute
 from fer_lib.runs import ancestry, trainer
 from fer_lib.training import Recipe
 
@@ -232,6 +233,11 @@ def test_without_names_the_models_of_the_model_card_answer(tmp_path):
     assert all(f"`{name}`" in card for name in pretrained.names())
     for names in ([], ["newest"], ["pretrained"]):
         assert [member.name for member in runs.members(tmp_path, names)] == list(pretrained.ANSWERING)
+
+
+def test_profile_compact_shows_single_networks_against_their_ensemble(tmp_path):
+    ensemble = execute.resolve("compact")["q1_cnn"]["ENSEMBLE"]
+    assert 1 < len(runs.members(tmp_path, str(ensemble).split())) <= 5
 
 
 def test_without_models_in_the_package_their_ensemble_is_refused(tmp_path, monkeypatch):

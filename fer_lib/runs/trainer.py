@@ -219,9 +219,8 @@ def _train(
             begun = read_json(run.path / "run.json")
             record.update({key: begun[key] for key in (*here, "started")})
             later = begun.get("went_on_with", [])
-            if here != (later or [{key: begun[key] for key in here}])[-1]:
-                later = [*later, here]
-            record.update({"went_on_with": later} if later else {})
+            last = later[-1] if later else {key: begun[key] for key in here}
+            record["went_on_with"] = later if here == last else [*later, here]
     elif recipe.start:
         ancestry.start_from(model, root, recipe.start)
     write_json(run.path / "run.json", {**record, "status": "training"})
