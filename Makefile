@@ -36,6 +36,15 @@ SETTINGS = $(foreach name,$(GIVEN),--set $(name)=$(call quoted,$(name)))
 TITLE = $(foreach i,1 2 3 4 5 6 7 8,$(call title,$(word $(i),$(TITLE_KEYS)),$(word $(i),$(TITLE_VARIABLES))))
 title = $(if $(filter undefined,$(origin $(2))),,--title $(1)=$(call quoted,$(2)))
 
+# What a target would not look at is refused: 'make verify DATA=...' compares the last report, whatever its data.
+TAKEN_report := $(filter-out $(SWEEP_OPTIONS),$(OWN)) SWEEP $(GIVEN)
+TAKEN_sweep := $(filter-out FORM ANSWERS $(TITLE_VARIABLES),$(OWN)) $(GIVEN)
+ASKED := $(foreach name,$(OWN) $(GIVEN),$(if $(filter command%,$(origin $(name))),$(name)))
+UNUSED := $(filter-out PYTHON $(foreach goal,$(MAKECMDGOALS),$(TAKEN_$(goal))),$(ASKED))
+ifneq ($(and $(filter report sweep verify,$(MAKECMDGOALS)),$(UNUSED)),)
+$(error make $(MAKECMDGOALS) takes no $(UNUSED); `make help` lists the variables)
+endif
+
 .PHONY: help setup report verify sweep test bench lab lint clean
 
 help:  ## This list

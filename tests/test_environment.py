@@ -1,5 +1,6 @@
 """What is written down beside the code agrees with it: locked versions, the conda file, the pages for people."""
 
+import os
 import re
 import subprocess
 import tomllib
@@ -65,6 +66,28 @@ def test_readme_names_every_make_target(name):
     targets = re.findall(r"^  (make [a-z]+) ", listed, re.MULTILINE)
     assert "make report" in targets
     assert [target for target in targets if target not in read(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "unused"),
+    [
+        (["verify", "DATA=x.csv"], "DATA"),
+        (["verify", "EPOCHS=3"], "EPOCHS"),
+        (["report", "QUICK=1"], "QUICK"),
+        (["sweep", "FORM=short"], "FORM"),
+        (["report", "verify", "DATA=x.csv", "q1_cnn.EPOCHS=3", "STUDENT_NAME=A B", "PYTHON=python3"], None),
+        (["sweep", "WORKERS=2", "EPOCHS=3", "PROFILE=seed"], None),
+        (["test", "CI=true"], None),
+    ],
+)
+def test_make_refuses_what_a_target_would_not_look_at(asked: list[str], unused: str | None):
+    # MAKEFLAGS is of the make that runs this test.
+    outside = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    done = subprocess.run(
+        ["make", "--dry-run", *asked], cwd=ROOT, capture_output=True, text=True, env=outside
+    )
+    assert done.returncode == (2 if unused else 0)
+    assert (f"takes no {unused};" in done.stderr) == bool(unused)
 
 
 @pytest.mark.parametrize("name", READMES)
