@@ -88,7 +88,7 @@ def save(path: Path, model: keras.Model, *, record: dict[str, Any], history: lis
 
 
 def _rounded(weight: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
-    """Half precision with 6 significant bits, an error of half a percent of a kernel's spread: of zip's output these models
-    then take a quarter less, so that five of them fit into the package."""
+    """Half precision with 6 significant bits, an error of half a percent of a kernel's spread: zipped, these models are
+    then a quarter smaller, and five of them fit into the package."""
     bits = weight.astype(np.float16).view(np.uint16)
     return ((bits + 16) & 0xFFE0).astype(np.uint16).view(np.float16)
