@@ -44,8 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def check_data(options: argparse.Namespace) -> None:
     """Say what a file or folder is and what is wrong with it."""
-    from fer_lib import contact_sheet, data_check
+    from fer_lib import contact_sheet, data, data_check
 
+    if options.sheet:
+        data.require_spared(options.sheet, options.path)
     found = data_check.survey(options.path)
     summary = data_check.summarise(found)
     print(data_check.as_json(summary) if options.json else data_check.describe(summary))
@@ -65,6 +67,7 @@ def convert_data(options: argparse.Namespace) -> None:
         raise InputError(
             "An .npz file has no room for the masks of drawn faces; name them as DATA wherever you need them."
         )
+    data.require_spared(options.out, options.path)
     splits = data.load(options.path, drop_leaked=options.drop_leaked)
     parts = {"train": splits.train, **splits.tests}
     npz_faces.write_npz(options.out, parts)
@@ -116,6 +119,7 @@ def predict(options: argparse.Namespace) -> None:
     """Write the answer file of a test file, by one model or the mean of several."""
     from fer_lib import data
 
+    data.require_spared(options.out, options.data)
     faces = data.load_unlabelled(options.data)
     _import_keras()
     from fer_lib import augmentation, prediction, runs

@@ -124,6 +124,21 @@ def read_tables(path: str | Path) -> list[FaceTable]:
         return source.tables()
 
 
+def require_spared(out: Path, path: str | Path) -> None:
+    """Do nothing if a file may be written to `out` without losing what is read from `path`.
+
+    Raises:
+        InputError: `out` is a folder or one of the files that `path` means; or there are no faces in `path`.
+    """
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; name the file to write.")
+    if is_drawn(path) or not out.exists():
+        return
+    with sources.found(path) as source:
+        if any(out.samefile(file) for file in source.files().values()):
+            raise InputError(f"{out} is a file that faces are read from; name another one to write.")
+
+
 def source_fingerprint(path: str | Path) -> str:
     """A short hash of the files that `load` reads, or of the code that draws faces: it changes when they do.
 

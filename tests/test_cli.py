@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +124,31 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, sentence, refused, tm
     out = ["--out", tmp_path / "build"] if arguments[0] == "report" else []
     assert sentence in refused(*arguments, *out)
     assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("predict", "--data", "train.csv", "--out", "train.csv"),
+        ("predict", "--data", ".", "--out", "test.csv"),
+        ("data", "check", "train.csv", "--sheet", "test.csv"),
+        ("data", "convert", "faces.npz", "--out", "other.npz"),
+    ],
+)
+def test_no_file_is_written_over_one_that_is_read(command, course, refused, tmp_path, monkeypatch):
+    for name in ("train.csv", "test.csv"):
+        shutil.copy(course / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces.npz").touch()
+    (tmp_path / "other.npz").hardlink_to("faces.npz")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert f"{command[-1]} is a file that faces are read from" in refused(*command)
+    assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_a_folder_is_no_file_to_write(course, refused, tmp_path):
+    said = refused("predict", "--data", course / "test.csv", "--out", tmp_path)
+    assert said == f"fer-lib: {tmp_path} is a folder; name the file to write."
 
 
 def test_predict_with_an_unknown_run_names_the_folder(course, refused, tmp_path):
