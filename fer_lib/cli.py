@@ -301,8 +301,8 @@ def _parser() -> argparse.ArgumentParser:
     answers.add_argument("--out", type=Path, required=True, help="the answer file to write")
     answers.add_argument(
         "--run", action="append", default=[],
-        help="a run's id, a .keras file, 'newest' or 'pretrained' (those of the package, the default); several are "
-        "averaged",
+        help="a run's id, a .keras file, 'newest' (the last CNN that learned from such faces) or 'pretrained' (those "
+        "of the package, the default); several are averaged",
     )  # fmt: skip
     answers.add_argument(
         "--no-views", dest="views", action="store_false",

@@ -231,8 +231,25 @@ def test_without_names_the_models_of_the_model_card_answer(tmp_path):
     card = (ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
     assert set(pretrained.ANSWERING) < set(pretrained.names())
     assert all(f"`{name}`" in card for name in pretrained.names())
-    for names in ([], ["newest"], ["pretrained"]):
+    for names in ([], ["pretrained"]):
         assert [member.name for member in runs.members(tmp_path, names)] == list(pretrained.ANSWERING)
+
+
+def test_the_newest_cnn_answers_only_for_faces_such_as_it_learned_from(run, splits, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "ANSWERING", pretrained.ANSWERING[:1])
+    shutil.copytree(run.path, tmp_path / run.id)
+    record = run.record
+
+    def answering(*, drawn=False):
+        (tmp_path / run.id / "run.json").write_text(json.dumps(record))
+        return [one.name for one in runs.members(tmp_path, ["newest"], drawn=drawn)]
+
+    assert splits.drawn and answering(drawn=True) == [run.id]
+    assert answering() == list(pretrained.ANSWERING)
+    record = record | {"data": record["data"] | {"drawn": False}}
+    assert answering() == [run.id]
+    record = record | {"model": record["model"] | {"name": "dnn"}}
+    assert answering() == list(pretrained.ANSWERING)
 
 
 def test_profile_compact_shows_single_networks_against_their_ensemble(tmp_path):

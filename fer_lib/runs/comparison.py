@@ -45,7 +45,7 @@ def evaluate(root: Path, names: Sequence[str], splits: FaceSplits) -> pd.DataFra
         count), accuracy, low, high (95% Wilson interval), faces, and one of each emotion's name: the share of its
         faces that were found.
     """
-    answering = members(root, names)
+    answering = members(root, names, drawn=splits.drawn)
     titles = [one.name for one in answering] + [""] * (len(answering) > 1)
     rows = []
     for split, faces in splits.tests.items():

@@ -173,28 +173,27 @@ def find(root: Path, run_id: str) -> Run:
     raise InputError(f"There is no complete run {run_id!r} in {root}; train one with `fer-lib train`.")
 
 
-def newest(root: Path, splits: FaceSplits | None = None) -> Run:
-    """The run of a convolutional network that was completed last.
-
-    Args:
-        root: The folder of all runs.
-        splits: Only runs on these faces that held some out count; None for any, where runs on photographs go before
-            runs on drawings.
+def newest(root: Path, splits: FaceSplits) -> Run:
+    """The run of a convolutional network that was completed last, of those on these faces that held some out.
 
     Raises:
         InputError: There is none.
     """
-    found = [run for run in map(Run, complete_folders(root)) if run.record["model"]["name"] != "dnn"]
-    if splits is not None:
-        fingerprint = splits.fingerprint()
-        found = [run for run in found if run.record["data"]["fingerprint"].startswith(fingerprint)]
-        found = [run for run in found if run.record["faces"]["validation"]]
+    fingerprint = splits.fingerprint()
+    found = [run for run in cnns(root) if run.record["data"]["fingerprint"].startswith(fingerprint)]
+    found = [run for run in found if run.record["faces"]["validation"]]
     if not found:
-        where = root if splits is None else f"{root} on these faces"
         raise InputError(
-            f"There is no complete run of a CNN in {where}; train one with `fer-lib train` or notebooks/q1_cnn.ipynb."
+            f"There is no complete run of a CNN in {root} on these faces; train one with `fer-lib train` or "
+            "notebooks/q1_cnn.ipynb."
         )
-    return max(found, key=lambda run: (not run.record["data"]["drawn"], str(run.record["completed"])))
+    return found[-1]
+
+
+def cnns(root: Path) -> list[Run]:
+    """The complete runs of convolutional networks, in the order in which they were completed."""
+    found = [run for run in map(Run, complete_folders(root)) if run.record["model"]["name"] != "dnn"]
+    return sorted(found, key=lambda run: str(run.record["completed"]))
 
 
 def complete_folders(root: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from fer_lib.augmentation import View
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
 from fer_lib.prediction import load_model, predict
-from fer_lib.runs.folder import complete_folders, find, is_complete, newest, views_of
+from fer_lib.runs.folder import cnns, find, is_complete, views_of
 
 
 @dataclass(frozen=True)
@@ -33,29 +33,32 @@ class Member:
         return predict(self.model, faces, self.views, progress=self.name if progress else "")
 
 
-def members(root: Path, names: Sequence[str] = ()) -> list[Member]:
+def members(root: Path, names: Sequence[str] = (), *, drawn: bool = False) -> list[Member]:
     """Models to answer by.
 
     Args:
         root: The folder of all runs.
-        names: Each the id of a run or of a model that comes with the package, a `.keras` file, "newest" (the run
-            completed last) or "pretrained" (those of the package that answer together). No names, or "newest"
-            without any run: as "pretrained", and "newest" where the package has none.
+        names: Each the id of a run or of a model that comes with the package, a `.keras` file, "pretrained" (those of
+            the package that answer together; the same as no names) or "newest" (the CNN whose run was completed last
+            on faces such as are asked about; where there is none, "pretrained").
+        drawn: Whether drawings are asked about, and not photographs.
 
     Raises:
         InputError: There is no such run or file.
     """
-    if not names or (list(names) == ["newest"] and not complete_folders(root)):
-        names = ["pretrained"] if pretrained.names() else ["newest"]
-    listed = [one for name in names for one in (_packaged() if name == "pretrained" else [name])]
+    listed = [one for name in names or ["pretrained"] for one in _named(root, name, drawn=drawn)]
     return [_member(root, name) for name in listed]
 
 
-def _packaged() -> list[str]:
-    names = pretrained.answering()
-    if not names:
-        raise InputError("No models come with this package; name a run, or train one with `fer-lib train`.")
-    return names
+def _named(root: Path, name: str, *, drawn: bool) -> list[str]:
+    """The runs, models of the package and files that a name means."""
+    if name == "newest" and (found := [run for run in cnns(root) if run.record["data"]["drawn"] == drawn]):
+        return [found[-1].id]
+    if name not in ("newest", "pretrained"):
+        return [name]
+    if names := pretrained.answering():
+        return names
+    raise InputError("No models come with this package; name a run, or train one with `fer-lib train`.")
 
 
 def _member(root: Path, name: str) -> Member:
@@ -64,7 +67,7 @@ def _member(root: Path, name: str) -> Member:
     if name in pretrained.names() and not is_complete(root / name):
         found = pretrained.load(name)
         return Member(name, _title(name, found.record), found.model, views_of(found.record))
-    run = newest(root) if name == "newest" else find(root, name)
+    run = find(root, name)
     return Member(run.id, _title(run.id, run.record), run.model, run.views)
 
 
