@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import hashlib
 import json
 import os
@@ -16,6 +15,10 @@ import yaml
 
 from fer_lib import data
 from fer_lib.errors import InputError
+from fer_lib.publish.parameters import Parameters as Parameters
+from fer_lib.publish.parameters import Scalar as Scalar
+from fer_lib.publish.parameters import as_type as as_type
+from fer_lib.publish.parameters import require_known as require_known
 
 ROOT = Path(__file__).parents[2]
 """The project's folder."""
@@ -26,9 +29,6 @@ START_TIMEOUT = 180
 
 NUMBERS = "numbers"
 """The tag of cells that compute and say nothing: what they leave in the kernel does for every language."""
-
-Scalar = str | int | float | bool
-Parameters = dict[str, Scalar]
 
 
 class CellError(Exception):
@@ -84,14 +84,35 @@ def seen_from_here(source: str) -> str:
 
 
 def defaults(name: str) -> Parameters:
-    """The parameters of a notebook: the literals of its cell tagged `parameters`."""
-    cells = _read(source_notebook(name))["cells"]
-    [cell] = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
-    return {
-        node.targets[0].id: ast.literal_eval(node.value)
-        for node in ast.parse("".join(cell["source"])).body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    }
+    """The parameters of a notebook: the literals of its cell tagged `parameters`.
+
+    Raises:
+        InputError: There is no such cell, or it holds what no parameter can be.
+    """
+    path = source_notebook(name)
+    cells = [c for c in _read(path)["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    place = f"{path}, the cell tagged `parameters`"
+    if len(cells) != 1:
+        raise InputError(f"{place}: there must be one, but there are {len(cells)}; git checkout undoes it.")
+    try:
+        nodes = ast.parse("".join(cells[0]["source"])).body
+        return dict(_literal(node) for node in nodes if isinstance(node, ast.Assign))
+    except SyntaxError as error:
+        text = (error.text or "").strip()
+        raise InputError(f"{place}, line {error.lineno}: this is no Python: {text}") from None
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
+
+
+def _literal(node: ast.Assign) -> tuple[str, Scalar]:
+    key, text = ast.unparse(node.targets[0]), ast.unparse(node.value)
+    try:
+        value = ast.literal_eval(node.value)
+    except ValueError:
+        value = None
+    if not isinstance(value, Scalar):
+        raise InputError(f'{key} must be a number, True, False or a text such as "…", but was {text}.')
+    return key, as_type(key, value, value)
 
 
 def profile_names() -> list[str]:
@@ -107,8 +128,8 @@ def resolve(profile: str, settings: Mapping[str, str] | None = None) -> dict[str
         settings: Texts by parameter name; a name goes to every notebook that has it, `q1_cnn.NAME` to that one.
 
     Raises:
-        InputError: An unknown profile, notebook or parameter (with the nearest known name), or a value of
-            another type than the default's.
+        InputError: An unknown profile, notebook or parameter (with the nearest known name), or a value that the
+            parameter cannot have.
     """
     committed = {name: defaults(name) for name in NOTEBOOKS}
     if profile not in profile_names():
@@ -127,7 +148,7 @@ def resolve(profile: str, settings: Mapping[str, str] | None = None) -> dict[str
         names = [prefix] if prefix else [name for name in NOTEBOOKS if key in resolved[name]]
         require_known(key, resolved[prefix] if prefix else set().union(*resolved.values()), "parameter")
         for name in names:
-            resolved[name][key] = _parsed(key, text, committed[name][key])
+            resolved[name][key] = as_type(key, text, committed[name][key])
     return resolved
 
 
@@ -289,50 +310,6 @@ def _read_profile(path: Path) -> dict[str, dict[str, Any]]:
     return content
 
 
-def require_known(name: str, known: Iterable[str], what: str) -> None:
-    """Raise an InputError that names the near miss, unless a name is one of the known."""
-    names = sorted(known)
-    if name not in names:
-        near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}."
-        raise InputError(f"Unknown {what}: {name}; {hint}")
-
-
-def as_type(key: str, value: Any, default: Scalar) -> Scalar:
-    """A value from a YAML file (which reads 1e-3 as a text), as the type of the default.
-
-    Raises:
-        InputError: It is of another type or below what the parameter can be.
-    """
-    if isinstance(value, str):
-        return _parsed(key, value, default)
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
-    if type(value) is not type(default):
-        raise InputError(f"{key} must be {_KINDS[type(default)]}, but was {value!r}.")
-    return _in_range(key, type(default)(value), default)
-
-
-def _parsed(key: str, text: str, default: Scalar) -> Scalar:
-    try:
-        if isinstance(default, bool):
-            return {"true": True, "false": False}[text.lower()]
-        return _in_range(key, type(default)(text), default)
-    except (ValueError, KeyError):
-        raise InputError(f"{key} must be {_KINDS[type(default)]}, but was {text!r}.") from None
-
-
-def _in_range(key: str, value: Scalar, default: Scalar) -> Scalar:
-    """Whole numbers count something: one that is positive as committed stays so, and none is negative.
-
-    A limit may be 0, which means none.
-    """
-    low = 0 if key.endswith("_LIMIT") or default == 0 else 1
-    if type(default) is int and isinstance(value, int) and value < low:
-        raise InputError(f"{key} must be at least {low}, but was {value}.")
-    return value
-
-
 _KNOWN_ERRORS = {
     "InputError": InputError,
     "Interrupted": KeyboardInterrupt,
@@ -340,9 +317,15 @@ _KNOWN_ERRORS = {
 }
 """What an error in a cell is to those who ran it, by its name."""
 
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-
 
 def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    """A notebook's content.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged, no notebook ({error}); put it back or remove it.") from None
     return content

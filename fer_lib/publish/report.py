@@ -22,6 +22,7 @@ from fer_lib.publish.document import Report
 from fer_lib.publish.execute import NOTEBOOKS, ROOT
 from fer_lib.publish.kernel import Kernel
 from fer_lib.publish.own import file_for
+from fer_lib.publish.parameters import require_comparable
 from fer_lib.publish.prose import read_sections
 from fer_lib.publish.render import NAME
 from fer_lib.publish.sweep import leaderboard
@@ -81,6 +82,7 @@ def make_report(
         if name.rpartition(".")[2] in OWN:
             raise InputError(f"{name} is no parameter of a report: {OWN[name.rpartition('.')[2]]}.")
     parameters = execute.resolve(profile, settings)
+    require_comparable(parameters)
     if sweep := str(parameters[NOTEBOOKS[0]].get("SWEEP", "")):
         parameters[NOTEBOOKS[0]]["SWEEP"] = os.path.relpath(sweep, ROOT / "notebooks")
     named = read_title(ROOT / "report" / "title.yaml", dict(title or {}))

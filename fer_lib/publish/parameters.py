@@ -1,0 +1,150 @@
+"""What the notebooks' parameters may be: types, ranges and choices by name, for texts, YAML values and cells alike."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fer_lib.emotions import EMOTIONS
+from fer_lib.errors import InputError
+
+Scalar = str | int | float | bool
+Parameters = dict[str, Scalar]
+
+_Range = tuple[str, Callable[[float], bool]]
+"""What to say of it, and whether a number lies in it."""
+
+
+def _from(low: float, high: float) -> _Range:
+    return f"from {low:g} to {high:g}", lambda value: low <= value <= high
+
+
+def _below(high: float) -> _Range:
+    return f"a share of at least 0 and below {high:g}", lambda value: 0 <= value < high
+
+
+def _at_least(low: int) -> _Range:
+    return f"at least {low}", lambda value: value >= low
+
+
+_SHARE: _Range = "a share of 1, such as 0.61", lambda value: 0 <= value <= 1
+
+_REAL: dict[str, _Range] = {
+    "WIDTH": _from(0, 4),
+    "LEARNING_RATE": ("above 0", lambda value: value > 0),
+    "WEIGHT_DECAY": _at_least(0),
+    "SHIFT": _from(0, 12),
+    "ROTATE": _from(0, 45),
+    "ZOOM": _from(0, 0.5),
+    "LIGHT": _from(0, 1),
+    "KEEP": ("a share above 0 and at most 1", lambda value: 0 < value <= 1),
+    **dict.fromkeys(("VALIDATION", "CONV_DROPOUT", "DENSE_DROPOUT", "LABEL_SMOOTHING"), _below(1)),
+    **dict.fromkeys(("VOTES", "DISTILLATION"), _below(0.5)),
+    **dict.fromkeys(("ERASE", "PUBLIC_ACCURACY", "PRIVATE_ACCURACY"), _SHARE),
+    **dict.fromkeys(("DNN_PUBLIC_ACCURACY", "DNN_PRIVATE_ACCURACY"), _SHARE),
+}
+"""Numbers with digits after the point, however they are written."""
+
+_WHOLE: dict[str, _Range] = {
+    **dict.fromkeys(
+        ("EPOCHS", "BATCH_SIZE", "STEPS", "FILTERS", "ACROSS", "DEPTHS", "PER_EMOTION"), _at_least(1)
+    ),
+    **dict.fromkeys(("COMPARED", "SHUFFLED", "SAMPLES", "MASKS", "MISTAKES", "CONFUSIONS"), _at_least(1)),
+    **dict.fromkeys(("SEED", "SMALL_EPOCHS", "TRAIN_LIMIT"), _at_least(0)),
+    "DEPTH": _from(0, 18),
+    "FACE_LABEL": _from(0, len(EMOTIONS) - 1),
+}
+"""Whole numbers."""
+
+_CHOICES = {
+    "MODEL": ("models.py", "MODELS"),
+    "INITIALIZER": ("models.py", "INITIALIZERS"),
+    "OPTIMIZER": ("training.py", "OPTIMIZERS"),
+    "SCHEDULE": ("training.py", "SCHEDULES"),
+    "PRECISION": ("training.py", "PRECISIONS"),
+    "METHOD": ("saliency/__init__.py", "METHODS"),
+}
+"""Where in `fer_lib` the names stand that a text may be."""
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+def as_type(key: str, value: Any, default: Scalar) -> Scalar:
+    """A value from a YAML file (which reads 1e-3 as a text), a command or a cell, as the type of the parameter.
+
+    Args:
+        key: The parameter's name, by which its range is known.
+        value: What was given.
+        default: What it is as committed, which decides the type of what is not known by name.
+
+    Raises:
+        InputError: It is of another type, or none that the parameter can be.
+    """
+    kind = float if key in _REAL else int if key in _WHOLE else type(default)
+    try:
+        typed = _converted(value, kind)
+    except (ValueError, KeyError, OverflowError):
+        raise InputError(f"{key} must be {_KINDS[kind]}, but was {value!r}.") from None
+    if key in _CHOICES:
+        require_known(str(typed), _names(*_CHOICES[key]), key)
+    if key in _REAL or key in _WHOLE:
+        says, contains = (_REAL | _WHOLE)[key]
+        if not contains(float(typed)):
+            raise InputError(f"{key} must be {says}, but was {typed}.")
+    return typed
+
+
+def _converted(value: Any, kind: type[Scalar]) -> Scalar:
+    if kind is bool and isinstance(value, str):
+        return {"true": True, "false": False}[value.lower()]
+    if type(value) is not kind and not isinstance(value, str) and (kind, type(value)) != (float, int):
+        raise ValueError
+    typed = kind(value)
+    if isinstance(typed, float) and not math.isfinite(typed):
+        raise ValueError
+    return typed
+
+
+@cache
+def _names(file: str, table: str) -> tuple[str, ...]:
+    """The names in a table of a module, read off its code: to import it would bring Keras along."""
+    tree = ast.parse((Path(__file__).parents[1] / file).read_text(encoding="utf-8"))
+    tables = {
+        ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0]): node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+    }
+    found = tables[table]
+    assert isinstance(found, ast.Dict | ast.Tuple)
+    names = found.keys if isinstance(found, ast.Dict) else found.elts
+    return tuple(ast.literal_eval(name) for name in names if name)
+
+
+def require_known(name: str, known: Iterable[str], what: str) -> None:
+    """Raise an InputError that names the near miss, unless a name is one of the known."""
+    names = sorted(known)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}."
+        raise InputError(f"Unknown {what}: {name}; {hint}")
+
+
+def require_comparable(parameters: Mapping[str, Parameters]) -> None:
+    """Raise an InputError unless the models of questions 1 and 2 will be judged by the same faces, and by any."""
+    cnn, dnn = parameters["q1_cnn"], parameters["q2_dnn"]
+    for key in ("SEED", "VALIDATION"):
+        if cnn[key] != dnn[key]:
+            raise InputError(
+                f"Question 2 compares its model with that of question 1 on the same validation faces, but {key} is "
+                f"{cnn[key]} for q1_cnn and {dnn[key]} for q2_dnn; give both the same."
+            )
+    if not cnn["VALIDATION"]:
+        raise InputError(
+            "A report needs VALIDATION above 0: its models are judged by the faces held out (0 is for `fer-lib "
+            "train` and an answer file from all faces)."
+        )

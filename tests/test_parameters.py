@@ -1,0 +1,156 @@
+"""What a parameter may be is checked before anything starts: in settings, profiles, sweeps and edited notebooks."""
+
+import shutil
+from dataclasses import fields
+
+import pytest
+from conftest import ROOT
+
+from fer_lib.errors import InputError
+from fer_lib.models import INITIALIZERS, MODELS, ModelSpec
+from fer_lib.publish import execute, parameters
+from fer_lib.publish.report import make_report
+from fer_lib.publish.sweep import spec
+from fer_lib.saliency import METHODS
+from fer_lib.training import OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
+
+
+@pytest.fixture
+def q1(tmp_path, monkeypatch):
+    """The project's notebooks, as a student may edit them: the file of question 1."""
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    monkeypatch.setattr(execute, "ROOT", tmp_path)
+    return tmp_path / "notebooks" / "q1_cnn.ipynb"
+
+
+def accepts(call, *values, **named):
+    try:
+        call(*values, **named)
+    except InputError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("VALIDATION=1", "VALIDATION must be a share of at least 0 and below 1, but was 1.0."),
+        ("q2_dnn.OPTIMIZER=adam", "Unknown OPTIMIZER: adam; did you mean Adam?"),
+        ("METHOD=occlussion", "Unknown METHOD: occlussion; did you mean occlusion?"),
+        ("SCHEDULE=step", "Unknown SCHEDULE: step; there are constant, cosine."),
+        ("PUBLIC_ACCURACY=61", "PUBLIC_ACCURACY must be a share of 1, such as 0.61, but was 61.0."),
+        ("DNN_PUBLIC_ACCURACY=37", "DNN_PUBLIC_ACCURACY must be a share of 1, such as 0.61, but was 37.0."),
+        ("KEEP=20", "KEEP must be a share above 0 and at most 1, but was 20.0."),
+        ("FACE_LABEL=9", "FACE_LABEL must be from 0 to 6, but was 9."),
+        ("WIDTH=-1", "WIDTH must be from 0 to 4, but was -1.0."),
+        ("WIDTH=inf", "WIDTH must be a number, but was 'inf'."),
+        ("LEARNING_RATE=nan", "LEARNING_RATE must be a number, but was 'nan'."),
+        ("q2_dnn.DEPTH=19", "DEPTH must be from 0 to 18, but was 19."),
+    ],
+)
+def test_value_that_would_fail_after_training_is_refused_at_once(setting, sentence):
+    name, _, text = setting.partition("=")
+    with pytest.raises(InputError) as caught:
+        execute.resolve("seed", {name: text})
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"VALIDATION": "0"}, "A report needs VALIDATION above 0"),
+        ({"q1_cnn.SEED": "1"}, "SEED is 1 for q1_cnn and 0 for q2_dnn; give both the same"),
+        ({"q2_dnn.VALIDATION": "0.2"}, "VALIDATION is 0.15 for q1_cnn and 0.2 for q2_dnn"),
+    ],
+)
+def test_report_whose_models_could_not_be_compared_is_refused_at_once(settings, sentence, tmp_path):
+    with pytest.raises(InputError, match=sentence):
+        make_report("", profile="seed", settings=settings, out=tmp_path, run_root=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_training_may_hold_nothing_out():
+    assert execute.resolve("seed", {"VALIDATION": "0"})["q1_cnn"]["VALIDATION"] == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "others"), [(Recipe, {"epochs": 50, "augment": True}), (ModelSpec, {"name": "dnn"})]
+)
+def test_ranges_are_those_of_the_classes_that_take_the_values(kind, others):
+    reals = -0.1, 0.0, 0.49, 0.5, 0.99, 1.0, 1.1, 4.0, 4.1, 12.0, 12.1, 45.0, 45.1
+    values = dict.fromkeys(parameters._REAL, reals) | dict.fromkeys(parameters._WHOLE, (-1, 0, 1, 18, 19))
+    del values["DISTILLATION"]  # needs teachers
+    for name in values.keys() & {field.name.upper() for field in fields(kind)}:
+        for value in values[name]:
+            if value or name not in ("WIDTH", "DEPTH"):  # where 0 is a notebook's word for one that it finds
+                wanted = accepts(kind, **{**others, name.lower(): value})
+                assert accepts(parameters.as_type, name, value, value) == wanted, (name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("MODEL", MODELS), ("INITIALIZER", INITIALIZERS), ("OPTIMIZER", OPTIMIZERS), ("SCHEDULE", SCHEDULES),
+        ("PRECISION", PRECISIONS), ("METHOD", METHODS),
+    ],
+)  # fmt: skip
+def test_choices_are_those_of_the_modules_that_define_them(name, known):
+    assert parameters._names(*parameters._CHOICES[name]) == tuple(known)
+
+
+@pytest.mark.parametrize("name", execute.NOTEBOOKS)
+def test_every_number_of_a_notebook_has_a_type_and_a_range(name):
+    numbers = {key for key, value in execute.defaults(name).items() if type(value) in (int, float)}
+    assert numbers <= (parameters._REAL | parameters._WHOLE).keys()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("EPOCHS = 12", "EPOCHS = 2 * 6", "EPOCHS must be a number, True, False or a text"),
+        ("EPOCHS = 12", "EPOCHS = 12 epochs", "line 19: this is no Python: EPOCHS = 12 epochs"),
+        ("EPOCHS = 12", "EPOCHS = 12.5", "EPOCHS must be a whole number, but was 12.5."),
+        ("WIDTH = 0.125", "WIDTH = None", "WIDTH must be a number, True, False or a text"),
+        ("SEED = 0", "SEED = -1", "SEED must be at least 0, but was -1."),
+        ('\\"Adam\\"', '\\"Adamm\\"', "Unknown OPTIMIZER: Adamm; did you mean Adam?"),
+    ],
+)
+def test_mistake_in_the_parameter_cell_is_one_sentence_with_notebook_and_name(q1, old, new, sentence):
+    q1.write_text(q1.read_text().replace(f"{old}\\n", f"{new}\\n"))
+    with pytest.raises(InputError) as caught:
+        execute.resolve("quick")
+    assert str(caught.value).startswith(f"{q1}, the cell tagged `parameters`")
+    assert sentence in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_notebook_that_is_damaged_is_one_sentence(q1):
+    q1.write_text(q1.read_text()[:-50])
+    with pytest.raises(InputError, match=r"q1_cnn\.ipynb is damaged, no notebook"):
+        execute.resolve("quick")
+
+
+def test_notebook_without_a_parameter_cell_is_one_sentence(q1):
+    q1.write_text(q1.read_text().replace('"parameters"\n', ""))
+    with pytest.raises(InputError, match="there must be one, but there are 0"):
+        execute.resolve("quick")
+
+
+def test_whole_number_in_the_cell_leaves_a_number_what_it_was(q1):
+    q1.write_text(q1.read_text().replace("WIDTH = 0.125", "WIDTH = 1").replace("ROTATE = 0.0", "ROTATE = 10"))
+    assert [execute.resolve("quick")["q1_cnn"][key] for key in ("WIDTH", "ROTATE")] == [1.0, 10.0]
+    assert type(execute.defaults("q1_cnn")["WIDTH"]) is float
+    assert execute.resolve("compact", {"WIDTH": "0.5"})["q1_cnn"]["WIDTH"] == 0.5
+
+
+def test_what_is_saved_in_a_cell_does_not_narrow_what_else_may_be_given(q1):
+    q1.write_text(q1.read_text().replace("SEED = 0", "SEED = 7"))
+    assert execute.resolve("quick", {"SEED": "0"})["q1_cnn"]["SEED"] == 0
+
+
+def test_sweep_may_vary_what_its_profile_sets_down_to_0(tmp_path):
+    file = tmp_path / "sweep.yaml"
+    file.write_text("notebook: q1_cnn\nprofile: compact\ngrid: {SMALL_EPOCHS: [0, 9]}")
+    assert [point["SMALL_EPOCHS"] for point in spec.read(file).points] == [0, 9]
+    file.write_text("notebook: q1_cnn\ngrid:\n  OPTIMIZER: [adam]")
+    with pytest.raises(InputError, match="line 3: Unknown OPTIMIZER: adam; did you mean Adam"):
+        spec.read(file)
