@@ -67,8 +67,8 @@ def load_unlabelled(path: str | Path) -> Faces:
     """Load faces to predict.
 
     Args:
-        path: Any source that `load` takes: the faces of its test file, in file order, or else all of them. Of pictures
-            those that stand in no training folder, or else all.
+        path: Any source that `load` takes: the faces of its test file, in file order. Where a file, or folders of
+            pictures, hold a training split beside others, only those of the others; else all of them.
 
     Returns:
         Faces without labels; `ids` from the id column or the pictures' numbers, else their position: 0, 1, 2, ...
@@ -82,8 +82,12 @@ def load_unlabelled(path: str | Path) -> Faces:
         tables = source.unlabelled_tables()
     for table in tables:
         table.require_usable()
-    ids = tables[0].faces.ids if len(tables) == 1 else np.arange(sum(len(table.faces) for table in tables))
-    return Faces(np.concatenate([table.faces.pixels for table in tables]), None, ids)
+    tests = [table.faces[table.splits != "train"] for table in tables]
+    parts = [faces for faces in tests if len(faces)] or [table.faces for table in tables]
+    ids = np.concatenate([faces.ids for faces in parts])
+    if len(parts) > 1 and len(np.unique(ids)) < len(ids):  # each split counts from 0
+        ids = np.arange(len(ids))
+    return Faces(np.concatenate([faces.pixels for faces in parts]), None, ids)
 
 
 def is_drawn(path: str | Path) -> bool:

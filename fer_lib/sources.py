@@ -110,7 +110,7 @@ class Source:
         return tables if self.votes is None else with_votes(tables, read_votes(self.votes))
 
     def unlabelled_tables(self) -> list[FaceTable]:
-        """The faces to predict: the test file's if there is one, pictures outside of training folders, or all."""
+        """The faces of the test file if there is one, pictures outside of training folders, or all."""
         if self.pictures:
             return [read_unlabelled_pictures(self.path, self.pictures)]
         return self.sheets[-1].read(_TEST)

@@ -157,9 +157,15 @@ def test_a_folder_to_predict_means_its_test_file(course: Path) -> None:
     assert data.load_unlabelled(course).ids.tolist() == [7, 8, 9]
 
 
-def test_a_labelled_file_to_predict_means_all_its_faces_by_position(fer2013: Path) -> None:
+def test_a_file_of_all_splits_to_predict_means_its_tests_by_position(fer2013: Path) -> None:
     faces = data.load_unlabelled(fer2013.parent)
-    assert (faces.labels, faces.ids.tolist()) == (None, [0, 1, 2, 3, 4])
+    assert (faces.labels, faces.ids.tolist()) == (None, [1, 3, 4])
+    assert np.array_equal(faces.pixels, TRAIN.pixels[[1, 3, 4]])
+
+
+def test_a_file_of_training_faces_to_predict_means_all_of_them(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.csv", fer2013_text(TRAIN, ["Training"] * 5))
+    assert data.load_unlabelled(path).ids.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_nothing_to_predict_is_refused() -> None:

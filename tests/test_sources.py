@@ -9,6 +9,7 @@ import os
 import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -380,6 +381,26 @@ def test_a_single_picture_is_a_face_to_predict(tmp_path: Path) -> None:
 
 def test_the_test_folder_of_pictures_is_what_to_predict(tmp_path: Path) -> None:
     assert len(data.load_unlabelled(pictures(tmp_path, picture_files()))) == 9
+
+
+@pytest.mark.parametrize(
+    ("tests", "ids"),
+    [
+        ({"test": replace(UNLABELLED, ids=np.array([7, 3, 1, 9]))}, [7, 3, 1, 9]),
+        (
+            {"public": PUBLIC, "private": replace(PRIVATE, ids=np.arange(5) + 20)},
+            [0, 1, 2, 3, *range(20, 25)],
+        ),
+        ({"public": PUBLIC, "private": PRIVATE}, list(range(9))),
+    ],
+)
+def test_the_tests_among_arrays_are_what_to_predict(
+    tests: dict[str, Faces], ids: list[int], tmp_path: Path
+) -> None:
+    write_npz(tmp_path / "faces.npz", {"train": TRAIN, **tests})
+    faces = data.load_unlabelled(tmp_path / "faces.npz")
+    assert faces.ids.tolist() == ids
+    assert np.array_equal(faces.pixels, np.concatenate([each.pixels for each in tests.values()]))
 
 
 def ferplus_text(usages: list[str], labels: np.ndarray) -> str:
