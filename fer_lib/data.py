@@ -16,6 +16,7 @@ from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
 from fer_lib.face_cache import SUFFIX, cached, prune
 from fer_lib.faces import Faces, FaceSplits
+from fer_lib.image_faces import UNLABELLED_PICTURES
 from fer_lib.synthetic import Drawing
 from fer_lib.tables import ORDER, FaceTable, names_of
 
@@ -227,12 +228,14 @@ def joined(tables: Sequence[FaceTable]) -> FaceSplits:
     """The tables' faces by split.
 
     Raises:
-        InputError: A place cannot be used, a split stands in two tables, or no labelled faces are there to train on.
+        InputError: A place cannot be used, a split stands in two tables, or no labelled faces are there to learn from.
     """
     parts: dict[str, Faces] = {}
     owners: dict[str, FaceTable] = {}
     for table in tables:
         table.require_usable()
+        if table.faces.labels is None and table.path.name.lower().startswith("train."):
+            raise InputError(f"{table.path} holds no labels to learn from; are train and test swapped?")
         for split in dict.fromkeys(table.splits.tolist()):
             if split in parts:
                 raise InputError(
@@ -241,6 +244,11 @@ def joined(tables: Sequence[FaceTable]) -> FaceSplits:
             owners[split], parts[split] = table, table.faces[table.splits == split]
     train = parts.pop("train", None)
     if train is None or train.labels is None:
+        if any(table.kind == UNLABELLED_PICTURES for table in tables):
+            raise InputError(
+                f"{tables[0].path} holds pictures without labels; to learn from them, put them into folders named "
+                f"{', '.join(EMOTIONS[:-1])} and {EMOTIONS[-1]} (`fer-lib predict` answers them as they are)."
+            )
         raise InputError(
             f"{tables[0].path} holds no labelled training faces; name a train.csv or a fer2013.csv."
         )

@@ -31,6 +31,9 @@ from fer_lib.tables import (
 MOST_PIXELS = 1 << 26
 """No larger picture is decoded: 67 million pixels, more than cameras have."""
 
+UNLABELLED_PICTURES = "pictures without labels"
+"""What a table of pictures is that stand in no folder of an emotion."""
+
 _MOST_BYTES = 1 << 27
 _FOLDERS = {
     **{name.lower(): label for names in EMOTION_NAMES.values() for label, name in enumerate(names)},
@@ -202,7 +205,7 @@ def _table(folder: Path, split: str, files: Sequence[tuple[Entry, int | None]]) 
     distinct = len(np.unique(numbers)) == len(numbers) and numbers.min(initial=0) >= 0
     ids = numbers if distinct else np.arange(len(files))
     faces = Faces(pixels, None if unlabelled else labels, ids)[good]
-    kind = "pictures without labels" if unlabelled else "pictures in folders of emotions"
+    kind = UNLABELLED_PICTURES if unlabelled else "pictures in folders of emotions"
     places = [name for (_, name, _), ok in zip(numbered, good, strict=True) if ok]
     listed = tuple(problems[rank] for rank in sorted(problems))
     return FaceTable(folder, kind, faces, np.full(len(faces), split), places, listed)

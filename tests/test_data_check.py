@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from face_files import course_text, fer2013_text, random_faces, write
+from PIL import Image
 
 from fer_lib import data, near_copies, synthetic
 from fer_lib.contact_sheet import write_sheet
@@ -100,6 +101,24 @@ def test_what_keeps_a_data_set_without_a_bad_place_from_being_loaded_is_said(tmp
         with pytest.raises(InputError) as refused:
             data.load(path)
         assert check(path).problems == (str(refused.value),)
+
+
+def test_train_and_test_that_are_swapped_are_told(tmp_path: Path) -> None:
+    folder = course_folder(tmp_path, random_faces(3), random_faces(2, seed=1))
+    (folder / "train.csv").rename(folder / "was-train")
+    (folder / "test.csv").rename(folder / "train.csv")
+    (folder / "was-train").rename(folder / "test.csv")
+    said = f"{folder / 'train.csv'} holds no labels to learn from; are train and test swapped?"
+    assert check(folder).problems == check(folder / "train.csv").problems == (said,)
+
+
+def test_pictures_in_folders_of_other_names_are_told_those_of_the_emotions(tmp_path: Path) -> None:
+    for i, name in enumerate(("train/joyful", "train/gloomy", "test/joyful")):
+        (tmp_path / name).mkdir(parents=True)
+        Image.fromarray(random_faces(3).pixels[i]).save(tmp_path / name / "1.png")
+    for path in (tmp_path, tmp_path / "train"):
+        [problem] = check(path).problems
+        assert "folders named angry, disgust, fear, happy, sad, surprise and neutral" in problem
 
 
 def test_names_that_are_no_text_can_be_printed_and_shown(tmp_path: Path) -> None:
