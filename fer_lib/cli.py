@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,14 @@ from typing import Any
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError, printable
 from fer_lib.publish import execute
+
+TRAIN_OWN = {
+    "DATA": "give the data as --data",
+    "PROFILE": "give the profile as --profile",
+    "RUN_ROOT": "give the folder of runs as --runs",
+    "MODEL": "name it by --model alone",
+}
+"""What `fer-lib train` is told otherwise than by parameters."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,16 +97,13 @@ def train(options: argparse.Namespace) -> None:
     given = {_as_parameter(name): text for name, text in options.set}
     parameters = execute.resolve(options.profile, given)
     model = options.model or str(parameters["q1_cnn"]["MODEL"])
-    notebook = "q2_dnn" if model == "dnn" else "q1_cnn"
-    wanted = parameters[notebook]
-    for name in given:
-        if "." not in name:
-            execute.require_known(name, wanted, f"parameter of {notebook}")
+    wanted = parameters["q2_dnn" if model == "dnn" else "q1_cnn"]
     _import_keras()
     from fer_lib import data, runs
     from fer_lib.models import ModelSpec, build, dnn_width
     from fer_lib.training import Recipe
 
+    _require_heeded(given, model, wanted, named=bool(options.model))
     recipe = Recipe(**_values(Recipe, wanted))
     solved = not wanted["WIDTH"]
     if solved and model != "dnn":
@@ -222,6 +227,32 @@ def _import_keras() -> None:
     finally:
         os.dup2(standard_error, 2)
         os.close(standard_error)
+
+
+def _require_heeded(given: Iterable[str], model: str, wanted: execute.Parameters, *, named: bool) -> None:
+    """Raise an InputError that names the first setting that training a model would not look at.
+
+    Args:
+        given: The settings' names.
+        model: What is trained.
+        wanted: The parameters of its notebook.
+        named: Whether `--model` says what is trained.
+    """
+    from fer_lib.models import ModelSpec
+    from fer_lib.training import Recipe
+
+    shape = {"MODEL", *(field.name.upper() for field in fields(ModelSpec))}
+    own = wanted.keys() & {"SEED", *shape, *(field.name.upper() for field in fields(Recipe))}
+    if named:
+        own -= {"MODEL"}
+    notebook = "q2_dnn" if model == "dnn" else "q1_cnn"
+    heeded = own | {f"{notebook}.{name}" for name in own}
+    if model == "dnn" and not wanted["WIDTH"]:  # as many parameters as a CNN has, which may be described too
+        heeded |= {f"q1_cnn.{name}" for name in shape}
+    for name in given:
+        if name not in heeded:
+            instead = TRAIN_OWN.get(name, f"there are {', '.join(sorted(own))}")
+            raise InputError(f"{name} is no parameter of training a {model}: {instead}.")
 
 
 def _values(kind: type[Any], parameters: execute.Parameters) -> dict[str, Any]:

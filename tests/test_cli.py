@@ -57,9 +57,26 @@ def test_train_prints_the_run_and_its_accuracies(trained):
     assert runs.find(root, folder.name).record["recipe"]["epochs"] == 1
 
 
-def test_train_refuses_a_parameter_that_the_model_does_not_have(refused, course):
-    said = refused("train", "--model", "dnn", "--data", course, "--set", "START=compact-1")
-    assert said.startswith("fer-lib: Unknown parameter of q2_dnn: START")
+@pytest.mark.parametrize(
+    ("model", "setting", "said"),
+    [
+        ("dnn", "START=compact-1", "START is no parameter of training a dnn: there are AUGMENT, BATCH_SIZE"),
+        ("cnn", "q2_dnn.EPOCHS=3", "q2_dnn.EPOCHS is no parameter of training a cnn"),
+        ("cnn", "MODEL=compact", "MODEL is no parameter of training a cnn: name it by --model alone"),
+        ("cnn", "public_accuracy=0.6", "PUBLIC_ACCURACY is no parameter of training a cnn"),
+        ("cnn", "DATA=x.csv", "DATA is no parameter of training a cnn: give the data as --data"),
+    ],
+)
+def test_train_refuses_what_it_would_not_look_at(model, setting, said, refused):
+    assert said in refused("train", "--model", model, "--data", "missing.csv", "--set", setting)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--set=MODEL=compact"], ["--model=dnn", "--set=q1_cnn.MODEL=compact", "--set=q2_dnn.EPOCHS=3"]],
+)
+def test_train_takes_what_it_looks_at(arguments, refused):
+    assert "There is no file or folder missing.csv" in refused("train", "--data", "missing.csv", *arguments)
 
 
 def test_predict_answers_every_face_of_the_test_file(trained, course, tmp_path):

@@ -156,6 +156,11 @@ def test_kaggle_accuracy_in_percent_is_refused(run, splits):
         runs.accuracies(run, splits, public=65.9)
 
 
+def test_kaggle_accuracy_beside_a_measured_one_is_refused(run, splits):
+    with pytest.raises(InputError, match="given as 0.61, but the public faces of stripes have labels"):
+        runs.accuracies(run, splits, public=0.61)
+
+
 def test_facts_are_json(run, splits):
     facts = json.loads(json.dumps(run.facts(splits), allow_nan=False))
     assert facts["accuracy"]["training"]["low"] is None

@@ -120,7 +120,7 @@ def accuracies(run: Run, splits: FaceSplits, *, public: float = 0.0, private: fl
         private: The same of the private board.
 
     Raises:
-        InputError: A given accuracy is not a share.
+        InputError: A given accuracy is not a share, or one that is measured.
     """
     for name, share in (("public", public), ("private", private)):
         if not 0 <= share <= 1:
@@ -132,6 +132,11 @@ def accuracies(run: Run, splits: FaceSplits, *, public: float = 0.0, private: fl
     rows = [("training", run.metrics["training_accuracy"], None, None, run.record["faces"]["train"])]
     for split, given in (("validation", 0.0), ("public", public), ("private", private), ("test", 0.0)):
         if split in measured and split in known | {"validation"}:
+            if given:
+                raise InputError(
+                    f"The {split} accuracy is given as {given}, but the {split} faces of {splits.source} have labels, "
+                    "and it is measured; leave it away."
+                )
             found = measured[split]
             rows.append((split, found["value"], found["low"], found["high"], found["faces"]))
         elif given:
