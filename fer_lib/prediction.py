@@ -6,6 +6,7 @@ import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,23 +15,43 @@ import pandas as pd
 from tqdm import tqdm
 
 from fer_lib.augmentation import View, seen
+from fer_lib.emotions import EMOTIONS, FACE_SIZE
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
 from fer_lib.files import replacing
 
 BATCH = 256
 
+_FACES = (None, FACE_SIZE, FACE_SIZE, 1)
+_PROBABILITIES = (None, len(EMOTIONS))
+
 
 def load_model(path: Path) -> keras.Model:
-    """A model from a `.keras` file.
+    """A model from a `.keras` file, from faces (n, 48, 48, 1) to probabilities (n, 7).
 
     Raises:
-        InputError: The file is not there or no whole Keras model.
+        InputError: The file is not there or no whole Keras model, or the model is for something else.
     """
     try:
-        return keras.models.load_model(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        model = keras.models.load_model(path)
+        takes, gives = model.input_shape, model.output_shape
+    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} cannot be read as a Keras model: {first_line(error)}") from None
+    if not (_fits(takes, _FACES) and _fits(gives, _PROBABILITIES)):
+        raise InputError(
+            f"{path} takes {takes} and gives {gives}, but a model to answer by takes faces {_FACES} and gives "
+            f"probabilities {_PROBABILITIES}."
+        )
+    return model
+
+
+def _fits(shape: Any, wanted: tuple[int | None, ...]) -> bool:
+    """Whether a shape of a model, which may leave sizes open (None), is the wanted one; several inputs have a list."""
+    return (
+        isinstance(shape, tuple)
+        and len(shape) == len(wanted)
+        and all(size in (None, other) for size, other in zip(shape, wanted, strict=True))
+    )
 
 
 def predict(
