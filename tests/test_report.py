@@ -134,6 +134,7 @@ def test_numbers_in_the_text_are_those_of_the_run(made):
     assert f"{facts['accuracy']['validation']['value']:.2%}" in text
     assert squeezed(f"test faces (Public) is {facts['accuracy']['public']['value']:.2%}") in text
     assert facts["run"]["id"] in text
+    assert "white noise, and the images after 5 steps" in str(page)
     assert "程式畫出來的" not in text and squeezed("drawn by a program") not in text
 
 

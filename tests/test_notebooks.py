@@ -1,0 +1,67 @@
+"""Cells of the committed notebooks, run with what they need, and the words that they choose."""
+
+import json
+from dataclasses import fields
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from fer_lib.publish import execute
+from fer_lib.publish.answer import Answer
+from fer_lib.training import Recipe
+from fer_lib.words import words
+
+
+def run_cell(name: str, beginning: str, *, upto: str = "", **known: object) -> dict[str, object]:
+    """Run the cell of a notebook that begins so, up to a line; what it leaves."""
+    cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    [code] = [code for cell in cells if (code := "".join(cell["source"])).startswith(beginning)]
+    variables = {**execute.defaults(name), **known}
+    exec(code.partition(upto)[0] if upto else code, variables)
+    return variables
+
+
+@pytest.mark.parametrize("language", ["en", "zh-TW"])
+@pytest.mark.parametrize(("name", "question"), [("q1_cnn", "q1"), ("q2_dnn", "q2")])
+def test_words_of_a_training_tell_every_setting_of_its_recipe(name, question, language):
+    text = (ROOT / "report" / "text" / language / f"{question}.md").read_text(encoding="utf-8")
+    chosen_by = {"schedule", "augment", "train_limit", "validation"}  # sections, and the faces' counts
+    settings = {field.name for field in fields(Recipe)} - chosen_by
+    silent = {
+        key for key in settings if key.upper() in execute.defaults(name) and f"{{recipe.{key}" not in text
+    }
+    assert silent == set()
+
+
+@pytest.mark.parametrize(("name", "question"), [("q1_cnn", "q1"), ("q2_dnn", "q2")])
+def test_weight_decay_and_precision_are_told_where_they_are_set(name, question, capsys):
+    facts = {
+        "recipe": Recipe(weight_decay=0.05, precision="mixed_bfloat16").record,
+        "seconds": {"epoch": 1.0},
+        "cpu_seconds": {"epoch": 1.0},
+        "pretrained": False,
+        "faces": {},
+        "cnn": {"faces": {}},
+    }
+    known = {"answer": Answer(question, "en"), "facts": facts}
+    for settings in ({}, {"WEIGHT_DECAY": 0.05, "PRECISION": "mixed_bfloat16"}):
+        run_cell(name, 'answer.text(f"training.{SCHEDULE}"', upto="answer.figure", **known, **settings)
+        shown = capsys.readouterr().out
+        assert ("times 0.05" in shown and "mixed_bfloat16" in shown) == bool(settings)
+
+
+def test_time_of_another_machine_is_not_set_beside_that_of_this_one():
+    one = {
+        "parameters": 10,
+        "mega_multiply_adds": 1.0,
+        "cpu_seconds": {"epoch": 9.0, "thousand_predictions": 0.1},
+        "accuracy": {"training": {"value": 0.5}, "validation": {"value": 0.4}},
+    }
+    word = words("en")
+    for pretrained, times in ((True, ["", "9.0"]), (False, ["9.0", "9.0"])):
+        facts = {**one, "pretrained": False, "cnn": {**one, "pretrained": pretrained}}
+        known = {"facts": facts, "word": word, "pd": pd, "answer": Answer("q2", "en")}
+        left = run_cell("q2_dnn", "rows = [", upto="answer.source", **known)
+        shown = left["comparison"][word["seconds_per_epoch"]]
+        assert ["" if pd.isna(time) else f"{time:.1f}" for time in shown] == times
