@@ -214,7 +214,8 @@ def dnn_width(parameters: int, depth: int | None = None) -> float:
     nearest = _dnn_parameters(width, depth)
     if abs(nearest - parameters) > 0.02 * parameters:
         raise InputError(
-            f"No dense network of this form has about {parameters:,} parameters; the nearest has {nearest:,}."
+            f"No dense network of this form has about {parameters:,} parameters; the nearest has {nearest:,}; give "
+            "q2_dnn.WIDTH, such as 0.01."
         )
     return width
 

@@ -118,7 +118,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "dead": ("inactive", "未活化"),
     "rank": ("Rank", "名次"),
     "point": ("Point", "編號"),
-    "run": ("Run", "模型代號"),
+    "run": ("Run", "執行編號"),
     "error": ("Error", "錯誤"),
     "models": ("Models", "模型"),
     "front": ("No cheaper model is as good", "沒有更省又一樣準的模型"),

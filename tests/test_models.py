@@ -199,7 +199,7 @@ def test_solver_gives_the_original_width_back():
 
 
 def test_solver_refuses_what_no_dense_network_has():
-    with pytest.raises(InputError, match="about 50 parameters"):
+    with pytest.raises(InputError, match=r"about 50 parameters; .*; give q2_dnn.WIDTH, such as 0.01\.$"):
         dnn_width(50)
 
 
