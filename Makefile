@@ -45,6 +45,8 @@ ifneq ($(and $(filter report sweep verify,$(MAKECMDGOALS)),$(UNUSED)),)
 $(error make $(MAKECMDGOALS) takes no $(UNUSED); `make help` lists the variables)
 endif
 
+benchmarks = $(filter-out benchmarks/page.py,$(wildcard benchmarks/$(1).py))
+
 .PHONY: help setup report verify sweep test bench lab lint clean
 
 help:  ## This list
@@ -76,7 +78,7 @@ test: $(READY)  ## All tests that need no GPU (those on real faces where ../shar
 	@$(BIN)/python -m pytest -q
 
 bench: $(READY)  ## Measure docs/performance.md anew (BENCH=reading: one section of it)
-	@for script in $(filter-out benchmarks/page.py,$(wildcard benchmarks/$(or $(BENCH),*).py)); do \
+	@for script in $(or $(call benchmarks,$(or $(BENCH),*)),$(error there is no benchmark $(BENCH); there are $(patsubst benchmarks/%.py,%,$(call benchmarks,*)))); do \
 	    $(BIN)/python $$script || exit 1; done
 
 lab: $(READY)  ## JupyterLab on the notebooks

@@ -9,22 +9,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError, printable
 from fer_lib.publish import execute
-
-TRAIN_OWN = {
-    "DATA": "give the data as --data",
-    "PROFILE": "give the profile as --profile",
-    "RUN_ROOT": "give the folder of runs as --runs",
-    "MODEL": "name it by --model alone",
-}
-"""What `fer-lib train` is told otherwise than by parameters."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,27 +86,14 @@ def fetch_data(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train one model, or find it trained."""
-    given = {_as_parameter(name): text for name, text in options.set}
-    parameters = execute.resolve(options.profile, given)
-    model = options.model or str(parameters["q1_cnn"]["MODEL"])
-    wanted = parameters["q2_dnn" if model == "dnn" else "q1_cnn"]
     _import_keras()
     from fer_lib import data, runs
-    from fer_lib.models import ModelSpec, build, dnn_width
-    from fer_lib.training import Recipe
+    from fer_lib.train_one import wanted
 
-    _require_heeded(given, model, wanted, named=bool(options.model))
-    recipe = Recipe(**_values(Recipe, wanted))
-    solved = not wanted["WIDTH"]
-    if solved and model != "dnn":
-        raise InputError("WIDTH 0, which asks for as many parameters as the CNN has, is for the DNN alone.")
-    spec = ModelSpec(model, **_model_values({**wanted, "WIDTH": wanted["WIDTH"] or 1.0}))
+    asked = wanted(options.profile, _settings(options), model=options.model)
     splits = data.load(options.data, drop_leaked=options.drop_leaked)
-    if solved:
-        shape = parameters["q1_cnn"]
-        cnn = build(ModelSpec(str(shape["MODEL"]), **_model_values(shape)), splits.train.pixels)
-        spec = replace(spec, width=dnn_width(cnn.count_params(), spec.depth))
-    run = runs.train_or_reuse(splits, spec, recipe, seed=int(wanted["SEED"]), root=options.runs)
+    spec = asked.spec_for(splits.train)
+    run = runs.train_or_reuse(splits, spec, asked.recipe, seed=asked.seed, root=options.runs)
     print(f"{run.path}")
     table = runs.accuracies(run, splits).astype(object)
     print(table.where(table.notna(), "").to_string(index=False, float_format="{:.4f}".format))
@@ -173,7 +152,7 @@ def report(options: argparse.Namespace) -> None:
         language=options.language,
         form=options.form,
         answers=Path(options.answers) if options.answers else None,
-        settings=dict(options.set),
+        settings=_settings(options),
         title=dict(options.title),
         run_root=options.runs,
         out=options.out,
@@ -185,7 +164,7 @@ def sweep(options: argparse.Namespace) -> None:
     """Run the points of a sweep that are missing, or list them."""
     from fer_lib.publish.sweep import estimate, run, spec
 
-    asked = spec.read(options.file, quick=options.quick, settings=dict(options.set))
+    asked = spec.read(options.file, quick=options.quick, settings=_settings(options))
     plan = run.Plan(
         asked,
         folder=options.out / asked.name,
@@ -229,49 +208,27 @@ def _import_keras() -> None:
         os.close(standard_error)
 
 
-def _require_heeded(given: Iterable[str], model: str, wanted: execute.Parameters, *, named: bool) -> None:
-    """Raise an InputError that names the first setting that training a model would not look at.
-
-    Args:
-        given: The settings' names.
-        model: What is trained.
-        wanted: The parameters of its notebook.
-        named: Whether `--model` says what is trained.
-    """
-    from fer_lib.models import ModelSpec
-    from fer_lib.training import Recipe
-
-    shape = {"MODEL", *(field.name.upper() for field in fields(ModelSpec))}
-    own = wanted.keys() & {"SEED", *shape, *(field.name.upper() for field in fields(Recipe))}
-    if named:
-        own -= {"MODEL"}
-    notebook = "q2_dnn" if model == "dnn" else "q1_cnn"
-    heeded = own | {f"{notebook}.{name}" for name in own}
-    if model == "dnn" and not wanted["WIDTH"]:  # as many parameters as a CNN has, which may be described too
-        heeded |= {f"q1_cnn.{name}" for name in shape}
-    for name in given:
-        if name not in heeded:
-            instead = TRAIN_OWN.get(name, f"there are {', '.join(sorted(own))}")
-            raise InputError(f"{name} is no parameter of training a {model}: {instead}.")
+def _settings(options: argparse.Namespace) -> dict[str, str]:
+    """The parameters that `--set` gives: `epochs` is `EPOCHS`, `q1_cnn.epochs` is `q1_cnn.EPOCHS`."""
+    names = (name.rpartition(".") for name, _ in options.set)
+    texts = (_at_home(text) for _, text in options.set)
+    return {
+        f"{notebook}{dot}{name.upper()}": text
+        for (notebook, dot, name), text in zip(names, texts, strict=True)
+    }
 
 
-def _values(kind: type[Any], parameters: execute.Parameters) -> dict[str, Any]:
-    """The parameters that a dataclass has fields for."""
-    names = [field.name for field in fields(kind) if field.name.upper() in parameters]
-    return {name: parameters[name.upper()] for name in names}
+class _Parser(argparse.ArgumentParser):
+    """Takes ~ for the home folder in every text and path: behind make, or in quotes, no shell does."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.register("type", None, _at_home)
+        self.register("type", Path, lambda text: Path(_at_home(text)))
 
 
-def _model_values(parameters: execute.Parameters) -> dict[str, Any]:
-    """The parameters that describe a model; a DEPTH of 0 is its own."""
-    from fer_lib.models import ModelSpec
-
-    return {**_values(ModelSpec, parameters), "depth": parameters["DEPTH"] or None}
-
-
-def _as_parameter(name: str) -> str:
-    """`epochs` as `EPOCHS`, `q1_cnn.epochs` as `q1_cnn.EPOCHS`."""
-    notebook, dot, parameter = name.rpartition(".")
-    return f"{notebook}{dot}{parameter.upper()}"
+def _at_home(text: str) -> str:
+    return os.path.expanduser(text)  # noqa: PTH111 (no path, "" would become ".")
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -315,7 +272,11 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fer-lib", description=__doc__.split("\n")[0])
+    parser = _Parser(
+        prog="fer-lib",
+        description="Facial expression recognition as a course report: looks at faces, trains networks on them, "
+        "answers test files, and writes the report.",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     _add_data_commands(commands.add_parser("data", help="look at data, convert it, fetch it"))

@@ -134,7 +134,18 @@ def test_leaked_faces_are_left_out_of_what_is_converted(course, tmp_path):
         (["report", "--set", "RUN=cnn-0"], "RUN is no parameter of a report"),
         (["report", "--set", "q3_confusion.DATA=x.csv"], "give the data as make DATA="),
         (["report", "--data", "missing.csv"], "missing.csv"),
-        (["report", "--title", "nmae=x"], "nmae"),
+        (["report", "--title", "nmae=x"], "--title: nothing is known of 'nmae'; did you mean 'name'"),
+        (["report", "--set", "epohcs=3"], "Unknown parameter: EPOHCS; did you mean EPOCHS?"),
+        (["report", "--set", "NAME=王小明"], "give your name as make STUDENT_NAME=... or --title name="),
+        (
+            ["report", "--set", "STUDENT_NAM=王小明"],
+            "Unknown parameter: STUDENT_NAM; did you mean STUDENT_NAME?",
+        ),
+        (["sweep", ""], "Name a sweep's file as SWEEP=...; notebooks/sweeps has augmentation.yaml"),
+        (
+            ["sweep", ROOT / "notebooks/sweeps/faces.yaml", "--set", "data=x.csv"],
+            "DATA is no parameter of a sweep",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence_and_status_2(arguments, sentence, refused, tmp_path, monkeypatch):
@@ -169,6 +180,27 @@ def test_a_folder_is_no_file_to_write(course, refused, tmp_path):
     assert said == f"fer-lib: {tmp_path} is a folder; name the file to write."
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("predict", "--data=~/no.csv", "--out", "a.csv"),
+        ("data", "check", "~/no.csv"),
+        ("report", "--data", "~/no.csv"),
+        ("sweep", "~/no.csv"),
+    ],
+)
+def test_the_home_folder_may_be_written_as_a_tilde(command, refused, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path / "no.csv") in refused(*command)
+
+
+def test_help_says_what_the_command_is_for(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "Facial expression recognition" in capsys.readouterr().out
+
+
 def test_predict_with_an_unknown_run_names_the_folder(course, refused, tmp_path):
     files = ["--data", course / "test.csv", "--out", tmp_path / "a.csv"]
     assert "no complete run 'cnn-0'" in refused("predict", *files, "--run", "cnn-0", "--runs", tmp_path)
@@ -192,10 +224,15 @@ def test_model_of_other_faces_or_emotions_is_refused(shape, classes, course, ref
     assert not (tmp_path / "a.csv").exists()
 
 
-def test_course_script_without_a_file_says_how_it_is_called(tmp_path):
-    done = subprocess.run([ROOT / "hw3_train.sh"], capture_output=True, text=True, cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("name", "given", "usage"),
+    [("hw3_train.sh", [], "<train.csv>"), ("hw3_test.sh", ["test.csv"], "<test.csv> <prediction.csv>")],
+)
+def test_course_script_says_how_it_is_called_before_anything_is_set_up(name, given, usage, tmp_path):
+    shutil.copy(ROOT / name, tmp_path)  # where there is nothing to set up from
+    done = subprocess.run([tmp_path / name, *given], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode != 0
-    assert "usage: hw3_train.sh <train.csv>" in done.stderr
+    assert done.stderr.strip().endswith(f"usage: {name} {usage}") and "make" not in done.stderr
 
 
 def test_course_script_answers_a_test_file(course, trained, tmp_path):

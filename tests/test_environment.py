@@ -90,6 +90,23 @@ def test_make_refuses_what_a_target_would_not_look_at(asked: list[str], unused: 
     assert (f"takes no {unused};" in done.stderr) == bool(unused)
 
 
+def test_make_refuses_a_benchmark_that_is_not_there():
+    outside = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    done = {
+        name: subprocess.run(
+            ["make", "--dry-run", "bench", f"BENCH={name}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            env=outside,
+        )
+        for name in ("raeding", "reading", "")
+    }
+    assert [one.returncode for one in done.values()] == [2, 0, 0]
+    assert "no benchmark raeding; there are explaining" in done["raeding"].stderr
+    assert "benchmarks/reading.py;" in done["reading"].stdout and "training.py" in done[""].stdout
+
+
 @pytest.mark.parametrize("name", READMES)
 def test_readme_names_every_profile(name):
     assert [profile for profile in profile_names() if f"`{profile}`" not in read(name)] == []

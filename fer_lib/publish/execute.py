@@ -15,6 +15,7 @@ import yaml
 
 from fer_lib import data
 from fer_lib.errors import InputError
+from fer_lib.publish.parameters import TITLE_VARIABLES
 from fer_lib.publish.parameters import Parameters as Parameters
 from fer_lib.publish.parameters import Scalar as Scalar
 from fer_lib.publish.parameters import as_type as as_type
@@ -146,7 +147,8 @@ def resolve(profile: str, settings: Mapping[str, str] | None = None) -> dict[str
         if prefix:
             require_known(prefix, NOTEBOOKS, "notebook")
         names = [prefix] if prefix else [name for name in NOTEBOOKS if key in resolved[name]]
-        require_known(key, resolved[prefix] if prefix else set().union(*resolved.values()), "parameter")
+        known = resolved[prefix] if prefix else set().union(*resolved.values())
+        require_known(key, known, "parameter", meant=TITLE_VARIABLES)
         for name in names:
             resolved[name][key] = as_type(key, text, committed[name][key])
     return resolved

@@ -71,6 +71,9 @@ _CHOICES = {
 }
 """Where in `fer_lib` the names stand that a text may be."""
 
+TITLE_VARIABLES = ("STUDENT_ID", "DEPARTMENT", "STUDENT_NAME", "COLLABORATORS_Q1")
+"""What make takes beside parameters: the title block."""
+
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -125,11 +128,11 @@ def _names(file: str, table: str) -> tuple[str, ...]:
     return tuple(ast.literal_eval(name) for name in names if name)
 
 
-def require_known(name: str, known: Iterable[str], what: str) -> None:
-    """Raise an InputError that names the near miss, unless a name is one of the known."""
+def require_known(name: str, known: Iterable[str], what: str, *, meant: Iterable[str] = ()) -> None:
+    """Raise an InputError that names the near miss, unless a name is one of the known; `meant` may be the miss too."""
     names = sorted(known)
     if name not in names:
-        near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
+        near = difflib.get_close_matches(name, [*names, *meant], 1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}."
         raise InputError(f"Unknown {what}: {name}; {hint}")
 

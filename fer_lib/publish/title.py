@@ -51,18 +51,22 @@ def read_title(path: Path, overrides: Mapping[str, str] | None = None) -> Title:
         raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}.") from None
     if not isinstance(loaded, dict):
         raise InputError(f"{path} must hold lines such as `name: ...`.")
-    values = _flat(loaded) | dict(overrides or {})
-    for key, value in values.items():
-        if key not in WHO and not re.fullmatch(r"collaborators\.q\d+", key):
-            known = nearest(key, [*WHO, "collaborators.q1"])
-            raise InputError(f"{path}: nothing is known of {key!r}{known}.")
-        if not isinstance(value, str):
-            raise InputError(f"{path}: {key} must be one text, but is {value!r}.")
+    values = _checked(_flat(loaded), str(path)) | _checked(overrides or {}, "--title")
     for key in WHO:
         if key not in values:
             raise InputError(f"{path} lacks {key!r}; add a line `{key}: ...`.")
     collaborators = {key.partition(".")[2]: text for key, text in values.items() if key not in WHO}
     return Title(values["student_id"], values["department"], values["name"], collaborators)
+
+
+def _checked(values: Mapping[str, Any], where: str) -> dict[str, str]:
+    for key, value in values.items():
+        if key not in WHO and not re.fullmatch(r"collaborators\.q\d+", key):
+            known = nearest(key, [*WHO, "collaborators.q1"])
+            raise InputError(f"{where}: nothing is known of {key!r}{known}.")
+        if not isinstance(value, str):
+            raise InputError(f"{where}: {key} must be one text, but is {value!r}.")
+    return dict(values)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

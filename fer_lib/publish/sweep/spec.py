@@ -108,7 +108,8 @@ def _entries(path: Path, *, quick: bool) -> dict[str, yaml.Node]:
         there = ", ".join(
             sorted(file.name for file in (execute.ROOT / "notebooks" / "sweeps").glob("*.yaml"))
         )
-        raise InputError(f"There is no sweep {path}; notebooks/sweeps has {there or 'none'}.")
+        what = f"There is no sweep {path}" if path.name else "Name a sweep's file as SWEEP=..."
+        raise InputError(f"{what}; notebooks/sweeps has {there or 'none'}.")
     try:
         with path.open(encoding="utf-8") as file:
             root = yaml.compose(file, yaml.SafeLoader)

@@ -1,0 +1,99 @@
+"""What `fer-lib train` is asked for: one model and its recipe, by the parameters of the notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from fer_lib.errors import InputError
+from fer_lib.faces import Faces
+from fer_lib.models import ModelSpec, build, dnn_width
+from fer_lib.publish.execute import Parameters, resolve
+from fer_lib.training import Recipe
+
+OWN = {
+    "DATA": "give the data as --data",
+    "PROFILE": "give the profile as --profile",
+    "RUN_ROOT": "give the folder of runs as --runs",
+    "MODEL": "name it by --model alone",
+}
+"""What `fer-lib train` is told otherwise than by parameters, and how."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to train.
+
+    Attributes:
+        spec: The model.
+        recipe: How it is trained.
+        seed: Where it starts from.
+        matched: The CNN that a DNN shall have as many parameters as; None for a model of its own width.
+    """
+
+    spec: ModelSpec
+    recipe: Recipe
+    seed: int
+    matched: ModelSpec | None = None
+
+    def spec_for(self, faces: Faces) -> ModelSpec:
+        """The model for these training faces, as wide as it must be."""
+        if self.matched is None:
+            return self.spec
+        cnn = build(self.matched, faces.pixels)
+        return replace(self.spec, width=dnn_width(cnn.count_params(), self.spec.depth))
+
+
+def wanted(profile: str, settings: Mapping[str, str], *, model: str | None = None) -> Wanted:
+    """What a profile and settings ask to train.
+
+    Args:
+        profile: A file in notebooks/profiles.
+        settings: Texts by parameter name, see `execute.resolve`.
+        model: A key of `MODELS`; None for the profile's CNN.
+
+    Raises:
+        InputError: The profile, a setting or the model cannot be used, or training would not look at a setting.
+    """
+    parameters = resolve(profile, settings)
+    shape = parameters["q1_cnn"]
+    name = model or str(shape["MODEL"])
+    own = parameters["q2_dnn"] if name == "dnn" else shape
+    _require_heeded(settings, name, own, named=model is not None)
+    matched = None
+    if not own["WIDTH"]:
+        if name != "dnn":
+            raise InputError(
+                "WIDTH 0, which asks for as many parameters as the CNN has, is for the DNN alone."
+            )
+        matched = _spec(str(shape["MODEL"]), shape)
+        own = {**own, "WIDTH": 1.0}
+    return Wanted(_spec(name, own), Recipe(**_values(Recipe, own)), int(own["SEED"]), matched)
+
+
+def _require_heeded(given: Iterable[str], model: str, parameters: Parameters, *, named: bool) -> None:
+    shape, recipe = ({field.name.upper() for field in fields(kind)} for kind in (ModelSpec, Recipe))
+    shape.add("MODEL")
+    own = parameters.keys() & {"SEED", *shape, *recipe}
+    if named:
+        own -= {"MODEL"}
+    notebook = "q2_dnn" if model == "dnn" else "q1_cnn"
+    heeded = own | {f"{notebook}.{name}" for name in own}
+    if model == "dnn" and not parameters["WIDTH"]:  # the CNN to match
+        heeded |= {f"q1_cnn.{name}" for name in shape}
+    for name in given:
+        if name not in heeded:
+            instead = OWN.get(name, f"there are {', '.join(sorted(own))}")
+            raise InputError(f"{name} is no parameter of training a {model}: {instead}.")
+
+
+def _spec(name: str, parameters: Parameters) -> ModelSpec:
+    """The model that parameters describe; a DEPTH of 0 is its own."""
+    return ModelSpec(name, **{**_values(ModelSpec, parameters), "depth": parameters["DEPTH"] or None})
+
+
+def _values(kind: type[Any], parameters: Parameters) -> dict[str, Any]:
+    """The parameters that a dataclass has fields for."""
+    names = [field.name for field in fields(kind) if field.name.upper() in parameters]
+    return {name: parameters[name.upper()] for name in names}
