@@ -36,8 +36,9 @@ SETTINGS = $(foreach name,$(GIVEN),--set $(name)=$(call quoted,$(name)))
 TITLE = $(foreach i,1 2 3 4 5 6 7 8,$(call title,$(word $(i),$(TITLE_KEYS)),$(word $(i),$(TITLE_VARIABLES))))
 title = $(if $(filter undefined,$(origin $(2))),,--title $(1)=$(call quoted,$(2)))
 
-# What a target would not look at is refused: 'make verify DATA=...' compares the last report, whatever its data.
+# What a target would not look at is refused: 'make verify EPOCHS=3' repeats the last report as it was made.
 TAKEN_report := $(filter-out $(SWEEP_OPTIONS),$(OWN)) SWEEP $(GIVEN)
+TAKEN_verify := DATA
 TAKEN_sweep := $(filter-out FORM ANSWERS $(TITLE_VARIABLES),$(OWN)) $(GIVEN)
 ASKED := $(foreach name,$(OWN) $(GIVEN),$(if $(filter command%,$(origin $(name))),$(name)))
 UNUSED := $(filter-out PYTHON $(foreach goal,$(MAKECMDGOALS),$(TAKEN_$(goal))),$(ASKED))
@@ -72,7 +73,7 @@ sweep: $(READY)  ## Run a notebook over many parameters, write a leaderboard
 	$(call option,TIMEOUT,--timeout) $(call option,MEMORY,--memory) $(if $(filter command%,$(origin PROFILE)),--set PROFILE=$(call quoted,PROFILE)) $(SETTINGS)
 
 verify: $(READY)  ## Run the last report's notebooks again, training too, and compare all numbers (report/tolerances.yaml)
-	@$(BIN)/fer-lib verify
+	@$(BIN)/fer-lib verify --data $(call quoted,DATA)
 
 test: $(READY)  ## All tests that need no GPU (those on real faces where ../shared/data has them)
 	@$(BIN)/python -m pytest -q

@@ -152,8 +152,10 @@ class Project:
     def assemble(self, *notebooks: Path, title: Title = TITLE, **options: Any) -> Report:
         return assemble(notebooks, self.texts, "zh-TW", title, **options)
 
-    def render(self, *notebooks: Path, title: Title = TITLE) -> tuple[BeautifulSoup, PdfReader]:
-        report = self.assemble(*notebooks, title=title)
+    def render(
+        self, *notebooks: Path, title: Title = TITLE, **options: Any
+    ) -> tuple[BeautifulSoup, PdfReader]:
+        report = self.assemble(*notebooks, title=title, **options)
         page, paper = self.root / "out" / "hw3-report.html", self.root / "out" / "hw3-report.pdf"
         write_paper(report, paper)
         write_page([report], page)

@@ -1,10 +1,12 @@
 """Words of a student's own in the report."""
 
+import base64
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 from report_project import Project, first, second
 
 from fer_lib.errors import InputError
@@ -20,10 +22,15 @@ def told(tmp_path: Path):
         project = Project(tmp_path)
         own = tmp_path / "my.md"
         own.write_text(words, encoding="utf-8")
+        picture(tmp_path / "own.png")
         notebooks = [project.notebook("q1", first), project.notebook("q2", second)]
         return project.assemble(*notebooks, own=own, **options)
 
     return tell
+
+
+def picture(path: Path) -> None:
+    Image.new("RGB", (1200, 400), "teal").save(path)
 
 
 def parts(report: Report, question: int) -> list[str]:
@@ -52,6 +59,22 @@ def test_own_words_instead_leave_figures_and_tables(told):
     assert parts(report, 2) == ["curves"]
 
 
+def test_pictures_are_part_of_page_and_paper(tmp_path):
+    project = Project(tmp_path)
+    picture(tmp_path / "我的 圖.png")
+    own = tmp_path / "my.md"
+    own.write_text('## q1\nSee ![a *teal* "field"](<我的 圖.png>) here\n', encoding="utf-8")
+    page, paper = project.render(project.notebook("q1", first), own=own)
+    [shown] = page.select("p img")
+    assert shown["alt"] == 'a teal "field"'
+    assert (
+        base64.b64decode(shown["src"].removeprefix("data:image/png;base64,"))
+        == (tmp_path / "我的 圖.png").read_bytes()
+    )
+    sizes = [image.image.size for sheet in paper.pages for image in sheet.images]
+    assert (1200, 400) in sizes
+
+
 def test_captions_and_lines_of_the_report_can_be_ones_own(told):
     report = told("## q1.curves\nMy caption of {epochs}\n\n## report.subtitle\nMy title\n")
     assert report.chapters[0].blocks[1].html == "My caption of 3"
@@ -72,6 +95,15 @@ def test_captions_and_lines_of_the_report_can_be_ones_own(told):
             r"my\.md, line 2: there is no 'question' .* shows curves, layers, training",
         ),
         ("## Q1 x\nx\n", r"my\.md, line 1: '## Q1 x' starts a section"),
+        ("# q1\nMy answer\n", r"my\.md, line 1: nothing says where this goes .* '## q1'"),
+        ("\nA preface\n\n## q1\nx\n", r"my\.md, line 2: nothing says where this goes"),
+        ("", r"my\.md, line 1: nothing says where this goes"),
+        ("## q1\n![a curve](nowhere.png)\n", r"my\.md, line 2: there is no picture nowhere\.png"),
+        (
+            "## q1\n![a page](https://a.org/x.png)\n",
+            r"my\.md, line 2: there is no picture https://a\.org/x\.png",
+        ),
+        ("## q1\n![](own.png)\n", r"my\.md, line 2: the picture own\.png needs a description"),
     ],
 )
 def test_an_error_in_own_words_names_file_and_line(told, words, complaint):

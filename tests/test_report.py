@@ -52,9 +52,8 @@ def short(made, faces):
 
 def build(data: Path, out: Path, **options) -> tuple[Path, ...]:
     settings = {**SMALL, **options.pop("settings", {})}
-    return make_report(
-        str(data), language="both", settings=settings, run_root=out / "runs", out=out, **options
-    )
+    options = {"language": "both", **options}
+    return make_report(str(data), settings=settings, run_root=out / "runs", out=out, **options)
 
 
 def pdf_text(pdf: Path) -> str:
@@ -168,6 +167,15 @@ def test_changed_parameter_runs_only_the_notebooks_that_have_it(short):
     before, after, _ = short
     changed = {name for name in before if after[name] != before[name]}
     assert changed == {"quick-zh-TW/q3_confusion.ipynb", "quick-en/q3_confusion.ipynb"}
+
+
+def test_a_page_of_another_form_is_not_taken_for_this_one(short, faces, made):
+    out, _, _ = made
+    pages = []
+    for form in ("full", "short", "full"):
+        page, _ = build(faces, out, title=TITLE, settings={"CONFUSIONS": "3"}, language="en", form=form)
+        pages.append(page.read_text(encoding="utf-8"))
+    assert ["FORM=short" in page for page in pages] == [False, True, False]
 
 
 def test_short_form_has_four_to_six_pages(short):

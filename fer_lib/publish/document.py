@@ -62,11 +62,6 @@ class Block:
         """The caption with its number."""
         return Markup("<b>{}</b> {}").format(self.label, self.html)
 
-    @property
-    def table_element(self) -> Markup:
-        """The table with its caption, as HTML."""
-        return self.table_with(Markup())
-
     def table_with(self, more: Markup) -> Markup:
         """The table with its caption and more after that, as HTML."""
         return Markup(table_html(self.table, self.caption + more, identifier=self.identifier))

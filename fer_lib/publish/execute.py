@@ -6,7 +6,7 @@ import ast
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -238,13 +238,17 @@ def _run_cells(name: str, parameters: Parameters, running: Path, kernel: LiveKer
         )
 
 
-def facts(notebook: Path) -> dict[str, Any]:
-    """All facts that an executed notebook stated, later ones over earlier ones."""
-    stated: dict[str, Any] = {}
+def notes(notebook: Path) -> Iterator[dict[str, Any]]:
+    """What the outputs of an executed notebook are, in order: what `publish.answer` noted of each."""
     for cell in _read(notebook)["cells"]:
         for output in cell.get("outputs", []):
-            stated.update(output.get("metadata", {}).get("fer_lib", {}).get("facts", {}))
-    return stated
+            if note := output.get("metadata", {}).get("fer_lib"):
+                yield note
+
+
+def facts(notebook: Path) -> dict[str, Any]:
+    """All facts that an executed notebook stated, later ones over earlier ones."""
+    return {name: fact for note in notes(notebook) for name, fact in note.get("facts", {}).items()}
 
 
 def is_fresh(name: str, parameters: Parameters, out: Path, *, data_fingerprint: str, code: str = "") -> bool:

@@ -10,7 +10,7 @@ It is a prose file like those in `report/text`, with keys that say where its sec
     ## report.abstract      in the place of a section of report.md
 
 Placeholders are those of the report's own words, and those of any question with its name in front
-(`{q2.accuracy.validation.value:.1%}`).
+(`{q2.accuracy.validation.value:.1%}`). Pictures are files beside it: `![what it shows](curve.png)`.
 """
 
 from __future__ import annotations
@@ -40,16 +40,17 @@ def read_own(path: Path, known: Mapping[str, Collection[str]]) -> Own:
         known: The sections there are, by question, and by `report`.
 
     Raises:
-        InputError: The file cannot be read, or has a section that nothing in the report asks for; names
-            file and line.
+        InputError: The file cannot be read, or has a section that nothing in the report asks for or a picture that is
+            not there; names file and line.
     """
-    sections = read_sections(path)
+    sections = read_sections(path, notes=False)
     allowed = set(_places(known))
     for key, section in sections.items():
         if key not in allowed:
             raise InputError(
                 f"{path}, line {section.line}: the report has no place {key!r}{nearest(key, allowed)}."
             )
+        section.pictures()
     return sections
 
 

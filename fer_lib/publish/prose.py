@@ -9,11 +9,13 @@ stands before the first is a note to the writer. Numbers and names come in as pl
 
 A placeholder is a path through nested facts and a Python format specification, nothing more: no attributes,
 no calls. `{{` and `}}` are literal braces. A filled-in string appears as it is, whatever it contains. A link
-to `#key` becomes the number of that figure or table in the report, and `#q1.key` one of another question.
+to `#key` becomes the number of that figure or table in the report, and `#q1.key` one of another question. A picture
+`![what it shows](curve.png)` is a file beside the prose file.
 """
 
 from __future__ import annotations
 
+import base64
 import difflib
 import html
 import re
@@ -22,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 from typing import Any
+from urllib.parse import unquote
 
 import mistune
 
@@ -34,6 +37,15 @@ Facts = Mapping[str, Any]
 _PATH = re.compile(r"[A-Za-z_]\w*(?:\.\w+|\[\d+\])*")
 _SECTION = re.compile(r"^##(?!#)[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _KEY = re.compile(r"[a-z0-9_]+(?:[.-][a-z0-9_]+)*")
+_PICTURE = re.compile(r'<img src="([^"]*)" alt="([^"]*)"')
+_PICTURES = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".gif": "gif",
+    ".webp": "webp",
+    ".svg": "svg+xml",
+}
 _SLOT = re.compile("ꕥ([0-9]+)ꕥ")  # a letter to Markdown, so that emphasis around a placeholder closes
 _markdown = mistune.create_markdown(escape=True, plugins=["table"])
 
@@ -57,6 +69,28 @@ class Section:
     def placeholders(self) -> frozenset[str]:
         """The paths of all placeholders, such as `accuracy.private`."""
         return frozenset(name for _, name, _, _ in self._pieces() if name is not None)
+
+    def pictures(self) -> dict[str, Path]:
+        """The files of all pictures, by their addresses.
+
+        Raises:
+            InputError: One is not there, or without a description; names file and line.
+        """
+        found: dict[str, Path] = {}
+        for address, description in _PICTURE.findall(str(_markdown(self.text))):
+            name = unquote(html.unescape(address))
+            found[address] = self.path.parent / name
+            if found[address].suffix.lower() not in _PICTURES or not found[address].is_file():
+                raise InputError(
+                    f"{self.path}, line {self.line}: there is no picture {name}; name a file beside {self.path.name}, "
+                    f"{', '.join(_PICTURES)}."
+                )
+            if not description:
+                raise InputError(
+                    f"{self.path}, line {self.line}: the picture {name} needs a description, for those who cannot see "
+                    f"it: ![what it shows]({name})."
+                )
+        return found
 
     def fits(self, facts: Facts) -> bool:
         """Whether all its placeholders have facts."""
@@ -90,7 +124,9 @@ class Section:
             values.append(html.escape(value))
             return f"ꕥ{len(values) - 1}ꕥ"
 
+        pictures = self.pictures()
         body = str(_markdown(self._fill(facts, slot))).strip()
+        body = _PICTURE.sub(lambda m: f'<img src="{_address(pictures[m[1]])}" alt="{m[2]}"', body)
         if inline:
             body = body.removeprefix("<p>").removesuffix("</p>")
         return _SLOT.sub(lambda match: values[int(match[1])], body)
@@ -142,12 +178,16 @@ class Section:
             yield literal, name, spec or "", line
 
 
-def read_sections(path: Path) -> dict[str, Section]:
+def read_sections(path: Path, *, notes: bool = True) -> dict[str, Section]:
     """The sections of a prose file by key, in its order.
 
+    Args:
+        path: The file.
+        notes: Whether something may stand before the first section.
+
     Raises:
-        InputError: The file is missing or not UTF-8, or a section has no key, the key of another, no text or
-            unmatched braces; names file and line.
+        InputError: The file is missing or not UTF-8, has no section, or a section has no key, the key of another, no
+            text or unmatched braces; names file and line.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -159,6 +199,12 @@ def read_sections(path: Path) -> dict[str, Section]:
         raise InputError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8.") from None
     sections: dict[str, Section] = {}
     heads = list(_SECTION.finditer(text))
+    before = text[: heads[0].start()] if heads else text
+    if not heads or (before.strip() and not notes):
+        line = before.count("\n", 0, len(before) - len(before.lstrip())) + 1
+        raise InputError(
+            f"{path}, line {line}: nothing says where this goes in the report; begin it with a line such as '## q1'."
+        )
     for head, end in zip(heads, [*(h.start() for h in heads[1:]), len(text)], strict=True):
         line = text.count("\n", 0, head.start()) + 1
         key, body = head[1], text[head.end() : end]
@@ -176,6 +222,12 @@ def read_sections(path: Path) -> dict[str, Section]:
         section.placeholders()  # finds unmatched braces now, not when somebody asks for the section
         sections[key] = section
     return sections
+
+
+def _address(picture: Path) -> str:
+    """A picture as an address that holds all of it."""
+    kind, content = _PICTURES[picture.suffix.lower()], base64.b64encode(picture.read_bytes()).decode()
+    return f"data:image/{kind};base64,{content}"
 
 
 def find_section(sections: Mapping[str, Section], key: str, path: Path) -> Section:

@@ -107,7 +107,9 @@ def _print(report: Report, *, short: bool) -> bytes:
         templates = report_folder() / "templates"
         for block in (block for chapter in report.chapters for block in chapter.blocks if block.picture):
             (root / block.file).write_bytes(block.picture)
-        body = _as_typst(report, templates / "print.lua", short=short)
+        body = _as_typst(
+            _with_files(_set([report], "print.html.j2", short=short), root), templates / "print.lua"
+        )
         (root / "body.typ").write_text(body, encoding="utf-8")
         main = Path(shutil.copy(templates / "print.typ", root))
         try:
@@ -127,11 +129,22 @@ def _print(report: Report, *, short: bool) -> bytes:
             raise InputError(_explain(error)) from None
 
 
-def _as_typst(report: Report, filter_file: Path, *, short: bool) -> str:
-    """The report's body as Typst markup, in which every text is a string and none is markup."""
+def _with_files(body: str, root: Path) -> str:
+    """HTML whose pictures are files in a folder, no more in their addresses."""
+
+    def written(picture: re.Match[str]) -> str:
+        name = f"{hashlib.sha256(picture[2].encode()).hexdigest()[:16]}.{picture[1]}"
+        (root / name).write_bytes(base64.b64decode(picture[2]))
+        return f'src="{name}"'
+
+    return re.sub(r'\bsrc="data:image/(\w+)[^,"]*,([^"]*)"', written, body)
+
+
+def _as_typst(body: str, filter_file: Path) -> str:
+    """HTML as Typst markup, in which every text is a string and none is markup."""
     return str(
         pypandoc.convert_text(
-            _set([report], "print.html.j2", short=short),
+            body,
             "typst",
             format="html-auto_identifiers",
             extra_args=[

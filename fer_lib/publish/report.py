@@ -15,13 +15,13 @@ import yaml
 from fer_lib import data
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
-from fer_lib.files import write_text
-from fer_lib.publish import execute, render
+from fer_lib.files import held
+from fer_lib.publish import execute, made, render
 from fer_lib.publish.assemble import assemble
 from fer_lib.publish.document import Report
 from fer_lib.publish.execute import NOTEBOOKS, ROOT
 from fer_lib.publish.kernel import Kernel
-from fer_lib.publish.own import file_for
+from fer_lib.publish.own import file_for, read_own
 from fer_lib.publish.parameters import require_comparable
 from fer_lib.publish.prose import read_sections
 from fer_lib.publish.render import NAME
@@ -41,9 +41,6 @@ OWN = {
 
 BOTH = "both"
 """The language that is all languages: one page with a switch, a PDF in each."""
-
-FORMS = ("full", "short")
-"""The PDF with everything, or with what `report/short.yaml` keeps."""
 
 
 def make_report(
@@ -89,8 +86,11 @@ def make_report(
     named = read_title(ROOT / "report" / "title.yaml", dict(title or {}))
     languages = LANGUAGES[::-1] if language == BOTH else (language,)
     if answers is not None:
-        for each in languages:
-            read_sections(file_for(answers, each))  # before anything is trained
+        for each in languages:  # before anything is trained
+            sections = {
+                path.stem: read_sections(path) for path in (ROOT / "report" / "text" / each).glob("*.md")
+            }
+            read_own(file_for(answers, each), sections)
     fingerprint = data.source_fingerprint(source)
     shared: execute.Parameters = {
         "DATA": execute.seen_from_notebooks(source),
@@ -98,17 +98,24 @@ def make_report(
         "PROFILE": ", ".join([profile, *_changes(settings, parameters[NOTEBOOKS[0]])]),
     }
     folders = {each: out / "executed" / f"{profile}-{each}" for each in languages}
-    notebooks = _execute_all(parameters, shared, folders, fingerprint)
-    document = Document(
-        notebooks, named, form, answers, _commands(source, profile, language, form, answers, settings)
-    )
-    marker, files = out / f".{NAME}-{form}.key", document.files(out)
-    key = document.key()
-    if not (marker.is_file() and marker.read_text() == key and all(file.is_file() for file in files)):
-        _say("setting the report ...\n")
-        marker.unlink(missing_ok=True)
-        document.write(out)
-        write_text(marker, key)
+    with held(out, f"Another process is at work on the report in {out}; try again when it has ended."):
+        notebooks = _execute_all(parameters, shared, folders, fingerprint)
+        document = Document(
+            notebooks, named, form, answers, _commands(source, profile, language, form, answers, settings)
+        )
+        files, old = document.files(out), made.read(out)
+        new = made.Made(
+            document.key(),
+            str(shared["DATA"]),
+            fingerprint,
+            {str(path.relative_to(out)): made.digest(path) for path in notebooks[languages[0]]},
+        )
+        if old is None or old.key != new.key or not all(file.is_file() for file in files):
+            _say("setting the report ...\n")
+            made.forget(out)
+            document.write(out)
+        if old != new:
+            new.write(out)
     return files
 
 
@@ -119,7 +126,7 @@ class Document:
     Attributes:
         notebooks: Executed notebooks by language.
         title: Who hands it in.
-        form: One of `FORMS`.
+        form: `full`, or `short` for a PDF with what `report/short.yaml` keeps.
         answers: A student's own words, or None.
         commands: What to type to repeat it.
     """
@@ -151,9 +158,12 @@ class Document:
         report, library = ROOT / "report", ROOT / "fer_lib"
         texts = [path for each in self.notebooks for path in sorted((report / "text" / each).glob("*.md"))]
         own = [file_for(self.answers, each) for each in self.notebooks] if self.answers else []
+        own += [
+            p for file in own for section in read_sections(file).values() for p in section.pictures().values()
+        ]
         code = [*sorted((report / "templates").iterdir()), *sorted((library / "publish").glob("*.py"))]
         done = [path for paths in self.notebooks.values() for path in paths]
-        digest = hashlib.sha256(repr([self.title, self.commands]).encode())
+        digest = hashlib.sha256(repr([self.title, self.form, list(self.notebooks), self.commands]).encode())
         for path in [*done, *texts, *own, *code, report / "short.yaml", library / "fonts.py"]:
             digest.update(path.read_bytes())
         return digest.hexdigest()
@@ -182,7 +192,7 @@ def _commands(
 ) -> list[str]:
     """What to type to repeat the report; of the places of files no more than their names."""
     words = {
-        "DATA": source if data.is_drawn(source) else Path(source).name,
+        "DATA": source if data.is_drawn(source) else Path(source).resolve().name,
         "PROFILE": profile,
         "LANGUAGE": language,
         "FORM": form,

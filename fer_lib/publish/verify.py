@@ -5,10 +5,12 @@ from __future__ import annotations
 import fnmatch
 import json
 import math
+import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,24 @@ import yaml
 
 from fer_lib import data
 from fer_lib.errors import InputError
-from fer_lib.publish import execute
-from fer_lib.publish.execute import NOTEBOOKS, ROOT
+from fer_lib.files import held
+from fer_lib.publish import execute, made
+from fer_lib.publish.execute import ROOT
 from fer_lib.publish.kernel import Kernel
 
 Tolerances = Mapping[str, float | None]
 """Largest difference by pattern, first match counts; None is not compared."""
 
 
+Numbers = Mapping[str, Sequence[Any]]
+"""What a report says, by names such as `q1.accuracy.validation.value`; some say several things."""
+
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?%?")
+
+
 @dataclass(frozen=True)
 class Difference:
-    """A fact that came out otherwise.
+    """Something that came out otherwise.
 
     Attributes:
         name: Such as `q1.accuracy.validation.value`.
@@ -46,7 +55,7 @@ class Verdict:
     """What came out.
 
     Attributes:
-        compared: How many facts were compared.
+        compared: How many numbers and words were compared.
         exact: How many of them came out the same to the last digit.
         differences: Those that are too far away.
     """
@@ -56,60 +65,78 @@ class Verdict:
     differences: tuple[Difference, ...]
 
 
-def verify(executed: Path, *, data_source: str | None = None) -> Verdict:
+def verify(out: Path, *, source: str = "") -> Verdict:
     """Run the notebooks of a report anew and compare.
 
     Everything is trained anew, in a folder beside the executed notebooks; stopped, it goes on there.
 
     Args:
-        executed: The folder of the report's executed notebooks.
-        data_source: Where the data are now; None for where they were.
+        out: The report's folder.
+        source: Where its faces are now; "" for where they were.
 
     Raises:
-        InputError: There is no report, or the data are others.
+        InputError: There is no report, its notebooks were changed, or the faces are others.
     """
     tolerances = read_tolerances(ROOT / "report" / "tolerances.yaml")
-    told: dict[str, Any] = {}
-    found: dict[str, Any] = {}
-    folder = executed.parent / f"{executed.name}-verify"
-    run = ""
+    with held(out, f"Another process is at work on the report in {out}; try again when it has ended."):
+        if (report := made.read(out)) is None:
+            raise InputError(f"{out} holds no report; `make report` first.")
+        notebooks = report.executed(out)
+        seen = execute.seen_from_notebooks(source) if source else report.source
+        fingerprint = data.source_fingerprint(execute.seen_from_here(seen))
+        if fingerprint != report.fingerprint:
+            raise InputError(
+                f"{source or seen or 'drawn'}: these faces are not the report's; name those as DATA=..."
+            )
+        folder = notebooks[0].parent.with_name(f"{notebooks[0].parent.name}-verify")
+        again = _run(notebooks, folder, seen, fingerprint)
+        verdict = compare(_numbers(notebooks), _numbers(again), tolerances)
+        shutil.rmtree(folder)
+    return verdict
+
+
+def _run(notebooks: Sequence[Path], folder: Path, source: str, fingerprint: str) -> list[Path]:
+    """The notebooks executed again in a folder, with runs of their own."""
+    _lend_runs(notebooks, folder / "runs")
+    again: list[Path] = []
     with Kernel() as kernel:
-        for name in NOTEBOOKS:
-            old = executed / f"{name}.ipynb"
-            if not old.is_file():
-                raise InputError(f"{old} is not there; `make report` first.")
-            parameters = _parameters(old)
-            if data_source is not None:
-                parameters["DATA"] = data_source
-            parameters["RUN_ROOT"] = str((folder / "runs").resolve())
+        for old in notebooks:
+            parameters = _parameters(old) | {"DATA": source, "RUN_ROOT": str((folder / "runs").resolve())}
             if "RUN" in parameters:
-                parameters["RUN"] = run
-            source = str(parameters["DATA"])
-            print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
-            fingerprint = data.source_fingerprint(execute.seen_from_here(source))
-            new, _ = execute.execute(name, parameters, folder, data_fingerprint=fingerprint, kernel=kernel)
+                parameters["RUN"] = execute.facts(again[0])["run"]["id"]
+            print(f"{old.stem} ...", end=" ", file=sys.stderr, flush=True)
+            new, _ = execute.execute(
+                old.stem, parameters, folder, data_fingerprint=fingerprint, kernel=kernel
+            )
             kernel.forget()
             print("done", file=sys.stderr)
-            told[name[:2]], found[name[:2]] = execute.facts(old), execute.facts(new)
-            run = run or str(execute.facts(new)["run"]["id"])
-    shutil.rmtree(folder)
-    return compare(told, found, tolerances)
+            again.append(new)
+    return again
 
 
-def compare(told: Mapping[str, Any], found: Mapping[str, Any], tolerances: Tolerances) -> Verdict:
-    """Compare two trees of facts, leaf by leaf; words must be the same where they are compared at all."""
-    old, new = dict(leaves(told)), dict(leaves(found))
+def _lend_runs(notebooks: Sequence[Path], root: Path) -> None:
+    """Let a folder have the runs that the report was given (START, TEACHERS, ENSEMBLE), not those that it trained."""
+    old = execute.source_notebook("").parent / str(_parameters(notebooks[0])["RUN_ROOT"])
+    trained = {execute.facts(notebook).get("run", {}).get("id") for notebook in notebooks}
+    root.mkdir(parents=True, exist_ok=True)
+    for run in old.glob("*/run.json"):
+        if run.parent.name not in trained and not (root / run.parent.name).exists():
+            (root / run.parent.name).symlink_to(run.parent.resolve())
+
+
+def compare(told: Numbers, found: Numbers, tolerances: Tolerances) -> Verdict:
+    """Compare what two reports say; words must be the same where they are compared at all."""
     compared = exact = 0
     differences = []
-    for name in sorted(old | new):
+    for name in sorted(told.keys() | found.keys()):
         tolerance = next(t for pattern, t in tolerances.items() if fnmatch.fnmatchcase(name, pattern))
         if tolerance is None:
             continue
-        compared += 1
-        a, b = old.get(name), new.get(name)
-        exact += a == b
-        if a != b and not _near(a, b, tolerance):
-            differences.append(Difference(name, a, b, tolerance))
+        for a, b in zip_longest(told.get(name, ()), found.get(name, ())):
+            compared += 1
+            exact += a == b
+            if a != b and not _near(a, b, tolerance):
+                differences.append(Difference(name, a, b, tolerance))
     return Verdict(compared, exact, tuple(differences))
 
 
@@ -137,8 +164,10 @@ def describe(verdict: Verdict) -> str:
         for d in verdict.differences
     ]
     good = verdict.compared - len(lines)
-    summary = f"{good} of {verdict.compared} facts agree within tolerance, {verdict.exact} to the last digit."
-    return "\n".join([*lines, summary])
+    lines.append(
+        f"{good} of {verdict.compared} numbers and words agree within tolerance, {verdict.exact} to the last digit."
+    )
+    return "\n".join(lines)
 
 
 def _near(a: Any, b: Any, tolerance: float) -> bool:
@@ -154,6 +183,41 @@ def leaves(facts: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(value, f"{name}.{key}" if name else str(key))
     else:
         yield name, facts
+
+
+def _numbers(notebooks: Sequence[Path]) -> dict[str, list[Any]]:
+    """All that executed notebooks say: facts, the cells of tables, the counts of matrices."""
+    said: dict[str, list[Any]] = {}
+    for notebook in notebooks:
+        question = notebook.stem.partition("_")[0]
+        for note in execute.notes(notebook):
+            for name, fact in leaves(note.get("facts", {}), question):
+                known = said.setdefault(name, [])
+                if fact not in known:  # most are told with every part of an answer
+                    known.append(fact)
+            for name, values in _cells(note):
+                said.setdefault(f"{question}.{note['key']}.{name}", []).extend(values)
+    return said
+
+
+def _cells(note: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """What stands in the cells of a table or matrix, by column and row."""
+    table, explore = note.get("table", {"columns": [], "rows": []}), note.get("explore", {})
+    for row in table["rows"]:
+        for column, cell in zip(table["columns"][1:], row[1:], strict=True):
+            yield f"{column}.{row[0]}", _parts(cell)
+    if explore.get("kind") == "cells":
+        for true, row in zip(explore["names"], explore["rows"], strict=True):
+            for predicted, cell in zip(explore["names"], row, strict=True):
+                yield f"count.{true}.{predicted}", [cell["count"]]
+
+
+def _parts(cell: str) -> list[Any]:
+    """The numbers of a text, shares for percentages, and after them the words between, if there are any."""
+    texts = _NUMBER.findall(cell)
+    numbers = [float(t.rstrip("%").replace(",", "")) / (100 if t.endswith("%") else 1) for t in texts]
+    words = _NUMBER.sub("", cell)
+    return [*numbers, words] if words or not texts else numbers
 
 
 def _parameters(executed: Path) -> dict[str, Any]:

@@ -35,9 +35,15 @@ local function run(element)
   return { pandoc.RawInline("typst", "#h(0.9em)#box(text(size: 0.9em)["), element, pandoc.RawInline("typst", "])") }
 end
 
+-- A picture among a student's own words.
+local function picture(element)
+  return pandoc.RawInline("typst", string.format(
+    "#box(image(%s, alt: %s))", quoted(element.src), quoted(pandoc.utils.stringify(element.caption))))
+end
+
 local function word(element)
   return pandoc.RawInline("typst", "#" .. quoted(element.text) .. ";")
 end
 
--- Two passes: a description is read before its words are no words any more.
-return { { Figure = figure, Div = headlines, Span = run }, { Str = word } }
+-- One after the other: a figure takes its picture with it, and a description is read before its words are no words any more.
+return { { Figure = figure, Div = headlines, Span = run }, { Image = picture }, { Str = word } }
