@@ -45,7 +45,9 @@ with (Path(RUN_ROOT) / "kernels.txt").open("a") as file:
     print(os.getpid(), file=file)
 print(f"cnn: epoch 1/{EPOCHS}: 50% [validation 40.0%]", file=sys.stderr)
 held = b'x' * HOLD * 2**20
-time.sleep(WAIT)
+end = time.monotonic() + WAIT
+while time.monotonic() < end and not (Path(RUN_ROOT) / "go.txt").exists():
+    time.sleep(0.05)
 if RATE > 1:
     raise ValueError("diverged")
 if RATE < 0:  # as if out of memory, the first time (-1) or always (-2)

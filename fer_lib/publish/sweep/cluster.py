@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,7 +84,7 @@ def run(
         }
         yield from _ended(client, futures, run_root)
     finally:
-        client.run(stop_kernels)
+        client.run(stop_kernels, topic)
         client.close()
 
 
@@ -121,10 +121,10 @@ def run_point(task: Task, parcel: Parcel | None, topic: str, sharing: Mapping[st
         here.log_event(topic, {"worker": here.name, "number": task.number, "text": text})
 
     if parcel is None:
-        return _worker().run(task, listen)
+        return _worker(topic).run(task, listen)
     home = Path(here.local_directory) / "fer-lib-sweep" / task.fingerprint
-    away = _at_home(task, parcel, home)
-    outcome = _worker().run(away, listen)
+    away = _at_home(task, parcel, home, topic)
+    outcome = _worker(topic).run(away, listen)
     files = _read_files(away.out, f"{task.notebook}*.ipynb")
     if not outcome.error:
         run_id = execute.facts(away.out / f"{task.notebook}.ipynb")["run"]["id"]
@@ -134,23 +134,19 @@ def run_point(task: Task, parcel: Parcel | None, topic: str, sharing: Mapping[st
     return replace(outcome, files=files)
 
 
-_local = threading.local()
-_kept: list[Worker] = []
+_kept: dict[str, dict[int, Worker]] = defaultdict(dict)
+"""The workers, each with its kernel, by the topic of their sweep and by thread."""
 
 
-def _worker() -> Worker:
-    """The worker, with its kernel, of this thread."""
-    if not hasattr(_local, "worker") or _local.worker.stopped:
-        _local.worker = Worker()
-        _kept.append(_local.worker)
-    worker: Worker = _local.worker
-    return worker
+def _worker(topic: str) -> Worker:
+    """The worker of a sweep in this thread."""
+    return _kept[topic].setdefault(threading.get_ident(), Worker())
 
 
-def stop_kernels() -> None:
-    """End the kernels of a dask worker, which would hold their memory until it ends."""
-    while _kept:
-        _kept.pop().stop()
+def stop_kernels(topic: str) -> None:
+    """End a sweep's kernels on a dask worker, which would hold their memory until it ends."""
+    for worker in _kept.pop(topic, {}).values():
+        worker.stop()
 
 
 def _connected(scheduler: str) -> Any:
@@ -215,14 +211,14 @@ def _packed(task: Task, source: str, run_root: Path) -> Parcel:
     return Parcel(files, {f"{compared}/{name}": content for name, content in runs.items()})
 
 
-def _at_home(task: Task, parcel: Parcel, home: Path) -> Task:
+def _at_home(task: Task, parcel: Parcel, home: Path, topic: str) -> Task:
     """The task on a worker that has folders of its own."""
     _write_files(parcel.data, home / "data")
     for name in {Path(name).parts[0] for name in parcel.runs}:
         own = {str(Path(path).relative_to(name)): content for path, content in parcel.runs.items()}
         _write_files(own, home / "runs" / name)
     places = {"RUN_ROOT": str(home / "runs"), **({"DATA": str(home / "data")} if parcel.data else {})}
-    return replace(task, out=home / "points" / task.out.name, parameters={**task.parameters, **places})
+    return replace(task, out=home / topic / task.out.name, parameters={**task.parameters, **places})
 
 
 def _unpack(outcome: Outcome, task: Task, run_root: Path) -> None:
