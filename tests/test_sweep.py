@@ -184,6 +184,20 @@ def test_interrupt_stops_cleanly_and_says_how_to_go_on(project):
     assert not any(kernel.is_running() for kernel in kernels)
 
 
+    page = (project / "sweeps" / "sweep" / "leaderboard.html").read_text()
+    assert "http-equiv" not in page and "of 4 points have ended; the same command goes on" in page
+
+
+def test_engine_that_cannot_start_leaves_a_page_that_does_not_follow(project):
+    def engine(tasks, hear):
+        raise InputError("No scheduler.")
+        yield
+
+    plan = sweep_project.plan(project, GRID)
+    with pytest.raises(InputError, match="No scheduler"):
+        run.run_sweep(plan, engine)
+    page = (plan.folder / "leaderboard.html").read_text()
+    assert "http-equiv" not in page and "0 of 4 points have ended; the same command goes on" in page
 def test_points_and_time_can_be_seen_before(project, capsys):
     from fer_lib.publish.sweep import estimate
 

@@ -27,7 +27,7 @@ _HIDDEN = ("run", "notebook", "error")
 _FEWEST = 3  # models that make a figure
 
 
-def write(table: pd.DataFrame, folder: Path, *, name: str, points: int, done: bool, language: str) -> Path:
+def write(table: pd.DataFrame, folder: Path, *, name: str, points: int, running: bool, language: str) -> Path:
     """Write the page.
 
     Args:
@@ -35,7 +35,7 @@ def write(table: pd.DataFrame, folder: Path, *, name: str, points: int, done: bo
         folder: Of the sweep.
         name: Of the sweep.
         points: How many it has in all.
-        done: Whether all have ended; until then the page loads itself anew and has no figures.
+        running: Whether more is to come; until then the page loads itself anew and has no figures.
         language: Of its words.
     """
     path = _REPORT / "text" / language / "sweep.md"
@@ -46,8 +46,10 @@ def write(table: pd.DataFrame, folder: Path, *, name: str, points: int, done: bo
     def say(key: str) -> str:
         return find_section(sections, key, path).plain(facts).replace("\n", " ")
 
-    keys = ["chosen", "front"] + ["failed"] * bool(facts["failed"]) + ["running"] * (not done)
-    figures = [{"caption": say(key), "svg": svg} for key, svg in _figures(ended, language)] if done else []
+    keys = ["chosen", "front"] + ["failed"] * bool(facts["failed"]) + ["running"] * running
+    keys += ["stopped"] * (not running and len(table) < points)
+    drawn = [] if running else _figures(ended, language)
+    figures = [{"caption": say(key), "svg": svg} for key, svg in drawn]
     templates = jinja2.FileSystemLoader(_REPORT / "templates")
     environment = jinja2.Environment(loader=templates, autoescape=True)
     word = words(language)
@@ -56,7 +58,7 @@ def write(table: pd.DataFrame, folder: Path, *, name: str, points: int, done: bo
     text = environment.get_template("leaderboard.html.j2").render(
         language=language,
         title=say("title"),
-        running=not done,
+        running=running,
         sentences=[say(key) for key in keys],
         columns=[*heads, word["run"], *[word["error"]] * bool(facts["failed"])],
         failed=facts["failed"],

@@ -109,13 +109,16 @@ def run_sweep(plan: Plan, engine: Engine, *, workers: int = 1) -> Path:
         tasks = plan.tasks(_cnn(plan, engine))
         missing = [task for task in tasks if not task.is_done]
         rows = {task.number: _row(plan, task) for task in tasks if task not in missing}
-        path = _publish(plan, rows, done=not missing)
         by_number = {task.number: task for task in missing}
-        with Watch(plan.sweep.name, len(tasks), len(rows), workers) as watch:
-            for outcome in _outcomes(plan, engine, missing, watch):
-                rows[outcome.number] = row = _row(plan, by_number[outcome.number], outcome.error)
-                _publish(plan, rows, done=len(rows) == len(tasks))
-                watch.ended(plan.title(outcome.number), _result(row))
+        try:
+            with Watch(plan.sweep.name, len(tasks), len(rows), workers) as watch:
+                _publish(plan, rows, running=True)
+                for outcome in _outcomes(plan, engine, missing, watch):
+                    rows[outcome.number] = row = _row(plan, by_number[outcome.number], outcome.error)
+                    _publish(plan, rows, running=True)
+                    watch.ended(plan.title(outcome.number), _result(row))
+        finally:
+            path = _publish(plan, rows, running=False)
     failed = [row for row in rows.values() if row.get("error")]
     if failed:
         raise CellError(
@@ -124,15 +127,15 @@ def run_sweep(plan: Plan, engine: Engine, *, workers: int = 1) -> Path:
     return path
 
 
-def _publish(plan: Plan, rows: Mapping[int, Mapping[str, Any]], *, done: bool) -> Path:
-    """Write the leaderboard; as a page too, with figures once all points ended."""
+def _publish(plan: Plan, rows: Mapping[int, Mapping[str, Any]], *, running: bool) -> Path:
+    """Write the leaderboard; as a page too, which follows while the sweep is running."""
     table = leaderboard.table(list(rows.values()), plan.sweep.varied)
     page.write(
         table,
         plan.folder,
         name=plan.sweep.name,
         points=len(plan.sweep.points),
-        done=done,
+        running=running,
         language=plan.language,
     )
     return leaderboard.write(table, plan.folder)
