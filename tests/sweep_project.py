@@ -1,4 +1,4 @@
-"""A project whose notebook takes no time to train: for what a sweep does around the training.
+"""A project whose two notebooks take no time to train: for what a sweep does around the training.
 
 Run as a program it is `fer-lib sweep` in that project; named to `dask worker --preload`, the worker's side of it.
 """
@@ -15,6 +15,8 @@ import pytest
 from fer_lib.publish import execute
 from fer_lib.publish.sweep import run, spec
 
+NOTEBOOKS = ("q1_cnn", "q2_dnn")
+
 PARAMETERS = """
 DATA = ""
 RUN_ROOT = "../runs"
@@ -25,6 +27,8 @@ EPOCHS = 2
 RATE = 0.5
 WAIT = 0.0
 HOLD = 0
+DEATHS = 0
+RUN = ""
 MODEL = "cnn"
 WIDTH = 1.0
 VALIDATION = 0.15
@@ -37,7 +41,9 @@ import json, os, signal, sys, time
 from pathlib import Path
 assert "left" not in globals()
 left = "what the next point must not see"
-run = Path(RUN_ROOT) / f"cnn-{SEED}-{EPOCHS}-{RATE}"
+if RUN:
+    assert json.loads((Path(RUN_ROOT) / RUN / "run.json").read_text())["seed"] == SEED
+run = Path(RUN_ROOT) / f"{'dnn' if RUN else 'cnn'}-{SEED}-{EPOCHS}-{RATE}"
 run.mkdir(parents=True, exist_ok=True)
 with (Path(RUN_ROOT) / "begun.txt").open("a") as file:
     print(run.name, file=file)
@@ -50,15 +56,12 @@ while time.monotonic() < end and not (Path(RUN_ROOT) / "go.txt").exists():
     time.sleep(0.05)
 if RATE > 1:
     raise ValueError("diverged")
-if RATE < 0:  # as if out of memory, the first time (-1) or always (-2)
-    first = not (run / "died").exists()
-    (run / "died").touch()
-    if first or RATE < -1:
-        os.kill(os.getpid(), signal.SIGKILL)
+if (Path(RUN_ROOT) / "begun.txt").read_text().split().count(run.name) <= DEATHS:  # as if out of memory
+    os.kill(os.getpid(), signal.SIGKILL)
 if not (run / "run.json").exists():
     with (Path(RUN_ROOT) / "trained.txt").open("a") as file:
         print(run.name, file=file)
-    (run / "run.json").write_text("{}")
+    (run / "run.json").write_text(json.dumps({"seed": SEED}))
 accuracy = {"validation": {"value": RATE, "low": RATE / 2, "high": 1.0}}
 facts = {"run": {"id": run.name}, "accuracy": accuracy, "parameters": 10 * EPOCHS, "mega_multiply_adds": 1.0,
          "cpu_seconds": {"training": 1.0, "thousand_predictions": 0.1}}
@@ -82,7 +85,7 @@ def entered(root: Path) -> Iterator[Path]:
     """A project that is there, which `execute` takes for the project meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(execute, "ROOT", root)
-        patch.setattr(execute, "NOTEBOOKS", ("q1_cnn",))
+        patch.setattr(execute, "NOTEBOOKS", NOTEBOOKS)
         yield root
 
 
@@ -99,12 +102,13 @@ def make(root: Path) -> None:
     (root / "requirements.txt").write_text("numpy\n")
     (root / "notebooks" / "profiles" / "quick.yaml").write_text("")
     content = {"cells": code, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-    (root / "notebooks" / "q1_cnn.ipynb").write_text(json.dumps(content))
+    for name in NOTEBOOKS:
+        (root / "notebooks" / f"{name}.ipynb").write_text(json.dumps(content))
 
 
 def enter(root: Path) -> None:
     """Make it the project that this process works in."""
-    execute.ROOT, execute.NOTEBOOKS = root, ("q1_cnn",)
+    execute.ROOT, execute.NOTEBOOKS = root, NOTEBOOKS
 
 
 def plan(root: Path, text: str, **limits: float) -> run.Plan:

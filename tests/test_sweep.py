@@ -12,6 +12,7 @@ import psutil
 import pytest
 import sweep_project
 
+from fer_lib import cli
 from fer_lib.errors import InputError
 from fer_lib.publish.execute import CellError
 from fer_lib.publish.sweep import leaderboard, run
@@ -106,14 +107,15 @@ def test_point_that_fails_is_recorded_with_its_error_and_notebook_and_the_others
 
 
 def test_kernel_that_dies_is_replaced_once(project):
-    plan = sweep_project.plan(project, "notebook: q1_cnn\ngrid: {RATE: [-1.0, -2.0, 0.5]}")
-    with pytest.raises(CellError, match="1 of 3 points failed"):
+    text = "notebook: q1_cnn\nlist: [{SEED: 1, DEATHS: 1}, {SEED: 2, DEATHS: 2}]"
+    plan = sweep_project.plan(project, text)
+    with pytest.raises(CellError, match="1 of 2 points failed"):
         sweep(plan, workers=1)
-    found = board(project).set_index("RATE")
-    assert found["accuracy"].notna().to_dict() == {0.5: True, -1.0: True, -2.0: False}
-    assert "its kernel died" in found.loc[-2.0, "error"]
+    found = board(project).set_index("DEATHS")
+    assert found["accuracy"].notna().to_dict() == {1: True, 2: False}
+    assert "its kernel died" in found.loc[2, "error"]
     begun = (project / "runs" / "begun.txt").read_text().split()
-    assert sorted(begun) == ["cnn-0-2--1.0"] * 2 + ["cnn-0-2--2.0"] * 2 + ["cnn-0-2-0.5"]
+    assert sorted(begun) == ["cnn-1-2-0.5"] * 2 + ["cnn-2-2-0.5"] * 2
 
 
 def test_point_that_takes_more_than_it_may_is_ended_and_not_tried_again(project):
@@ -182,8 +184,6 @@ def test_interrupt_stops_cleanly_and_says_how_to_go_on(project):
     assert process.returncode == 130
     assert "Traceback" not in errors and "the same command goes on" in errors
     assert not any(kernel.is_running() for kernel in kernels)
-
-
     page = (project / "sweeps" / "sweep" / "leaderboard.html").read_text()
     assert "http-equiv" not in page and "of 4 points have ended; the same command goes on" in page
 
@@ -198,8 +198,25 @@ def test_engine_that_cannot_start_leaves_a_page_that_does_not_follow(project):
         run.run_sweep(plan, engine)
     page = (plan.folder / "leaderboard.html").read_text()
     assert "http-equiv" not in page and "0 of 4 points have ended; the same command goes on" in page
+
+
 def test_points_and_time_can_be_seen_before(project, capsys):
     from fer_lib.publish.sweep import estimate
 
     text = estimate.describe(sweep_project.plan(project, GRID), 2)
     assert "3  EPOCHS=2, RATE=0.25" in text and "4 points, 0 done." in text
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--timeout", "-5"], "TIMEOUT must be at least 1, or 0 for no limit, but was -5."),
+        (["--timeout", "nan"], "TIMEOUT must be at least 1, or 0 for no limit, but was nan."),
+        (["--memory", "inf"], "MEMORY must be at least 0.25, or 0 for no limit, but was inf."),
+        (["--memory", "0.001"], "MEMORY must be at least 0.25, or 0 for no limit, but was 0.001."),
+    ],
+)
+def test_limit_that_would_end_every_point_is_refused_at_once(project, options, sentence, capsys):
+    (project / "sweep.yaml").write_text(GRID)
+    assert cli.main(["sweep", str(project / "sweep.yaml"), "--out", str(project), *options]) == 2
+    assert sentence in capsys.readouterr().err

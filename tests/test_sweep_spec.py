@@ -89,6 +89,13 @@ def test_settings_go_over_the_fixed_parameters(tmp_path):
     assert {p["EPOCHS"] for p in read(tmp_path, QUICK, settings={"EPOCHS": "5"}).points} == {5}
 
 
+def test_number_may_be_0_where_the_notebook_has_0_whatever_the_profile_or_the_file_say(tmp_path):
+    grid = "notebook: q1_cnn\nprofile: compact\ngrid: {SMALL_EPOCHS: [0, 9]}"
+    assert [point["SMALL_EPOCHS"] for point in read(tmp_path, grid).points] == [0, 9]
+    fixed = "notebook: q1_cnn\nparameters: {DEPTH: 4}\ngrid: {WIDTH: [0.05]}"
+    assert [point["DEPTH"] for point in read(tmp_path, fixed, settings={"DEPTH": "0"}).points] == [0]
+
+
 def test_dense_network_is_compared_with_a_cnn_on_the_same_validation_faces(tmp_path):
     text = "notebook: q2_dnn\nparameters: {SEED: 4}\ncnn: {EPOCHS: 1}\ngrid: {DENSE_DROPOUT: [0.1, 0.2]}"
     cnn = read(tmp_path, text).cnn
@@ -110,6 +117,12 @@ def test_dense_network_is_compared_with_a_cnn_on_the_same_validation_faces(tmp_p
         ("notebook: q1_cnn\ngrid:\n  EPOCHS:\n  - 1\n  - many", "line 5: EPOCHS must be a whole number"),
         ("notebook: q1_cnn\ngrid:\n  EPOCHS: [1, true]", "line 3: EPOCHS must be a whole number, but was True"),
         ("notebook: q1_cnn\ngrid:\n  EPOCHS: [0]", "line 3: EPOCHS must be at least 1, but was 0."),
+        ("notebook: q1_cnn\ngrid:\n  WIDTH: [-0.5]", "line 3: WIDTH must be from 0 to 4, but was -0.5."),
+        ("notebook: q1_cnn\ngrid:\n  WIDTH: [-1]", "line 3: WIDTH must be from 0 to 4, but was -1.0."),
+        ("notebook: q1_cnn\ngrid:\n  WIDTH: [.inf]", "line 3: WIDTH must be a number, but was inf."),
+        ("notebook: q1_cnn\ngrid:\n  WIDTH: [.nan]", "line 3: WIDTH must be a number, but was nan."),
+        ("notebook: q1_cnn\ngrid:\n  WIDTH: [1" + 400 * "0" + "]", "line 3: WIDTH must be a number, but was 1000"),
+        ("notebook: q1_cnn\ngrid:\n  MODEL: [2017-02-30]", "line 3: what stands here is no value"),
         ("notebook: q1_cnn\ngrid: {}", "line 2: the grid has no points"),
         ("notebook: q1_cnn\ngrid:\n  EPOCHS: []", "line 3: EPOCHS is empty."),
         ("notebook: q1_cnn\ngrid:\n  EPOCHS: 3", "line 3: EPOCHS must be a list, such as [1, 2]."),
@@ -120,7 +133,8 @@ def test_dense_network_is_compared_with_a_cnn_on_the_same_validation_faces(tmp_p
         ("notebook: q1_cnn\nparameters:\n  SEED: 1\ngrid:\n  SEED: [1, 2]", "line 3: SEED is fixed here, but varied"),
         ("notebook: q1_cnn\ngrid:\n  DATA: [x.csv]", "line 3: DATA is no parameter of a sweep: give the data as make"),
         ("notebook: q1_cnn\ncnn: {}\ngrid: {SEED: [1]}", "line 2: `cnn` describes what q2_dnn compares with"),
-        ("notebook: q1_cnn\ngrid: {SEED: [" + ",".join(map(str, range(10_001))) + "]}", "1 to 10,000"),
+        ("notebook: q1_cnn\ngrid: {SEED: &a " + str([*range(101)]) + ", SMALL_EPOCHS: *a}", "1 to 10,000"),
+        ("notebook: q1_cnn\ngrid: {VALIDATION: [0.15, 0]}", "mine.yaml needs VALIDATION above 0"),
         ("notebook: q1_cnn\nrandom: {over: {}}", "line 2: a random search needs `points`."),
         ("notebook: q1_cnn\nrandom:\n  points: 0\n  over: {SEED: [1]}", "line 3: points must be a whole number from 1"),
         ("notebook: q1_cnn\nrandom:\n  points: 5\n  over: {SEED: [1, 2]}", "line 3: only about 2 different points"),

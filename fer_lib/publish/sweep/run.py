@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -23,6 +24,9 @@ from fer_lib.publish.sweep.watch import Watch
 
 Engine = Callable[[Sequence[Task], local.Hear], Iterator[Outcome]]
 """Runs points somewhere and gives how each ended, as it ends."""
+
+LEAST_MEMORY = 0.25
+"""GiB: no kernel with a network in it makes do with less; with TensorFlow it takes twice as much."""
 
 
 @dataclass(frozen=True)
@@ -204,5 +208,12 @@ def cluster_engine(plan: Plan, scheduler: str) -> Engine:
 
 
 def limits(seconds: float, gibibytes: float, workers: int) -> Limits:
-    """Limits of a point, with the threads that so many workers can have on this machine."""
+    """Limits of a point, with the threads that so many workers can have on this machine.
+
+    Raises:
+        InputError: One of them would end every point, or is no number.
+    """
+    for name, limit, least in (("TIMEOUT", seconds, 1), ("MEMORY", gibibytes, LEAST_MEMORY)):
+        if limit and not least <= limit < math.inf:
+            raise InputError(f"{name} must be at least {least}, or 0 for no limit, but was {limit:g}.")
     return Limits(seconds, int(gibibytes * 2**30), max(1, (os.cpu_count() or 1) // workers))

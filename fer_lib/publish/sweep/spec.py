@@ -99,7 +99,10 @@ def read(path: Path, *, quick: bool = False, settings: Mapping[str, str] | None 
     elif "cnn" in entries:
         raise _error(entries["cnn"], "`cnn` describes what q2_dnn compares with; q1_cnn needs none.")
     name = path.stem + ("-quick" if quick else "")
-    return Sweep(name, notebook, varied, tuple({**base, **point} for point in points), cnn)
+    sweep = Sweep(name, notebook, varied, tuple({**base, **point} for point in points), cnn)
+    if not all(point["VALIDATION"] for point in sweep.points):
+        raise InputError(f"{path} needs VALIDATION above 0: a sweep's models are judged by the faces held out.")
+    return sweep
 
 
 def _entries(path: Path, *, quick: bool) -> dict[str, yaml.Node]:
@@ -316,7 +319,10 @@ def _require(node: yaml.Node, name: str, known: Any, what: str) -> None:
 
 
 def _value(node: yaml.Node) -> Any:
-    return yaml.SafeLoader("").construct_object(node, deep=True)
+    try:
+        return yaml.SafeLoader("").construct_object(node, deep=True)
+    except (ValueError, yaml.YAMLError):  # a 30 February, a tag that nobody knows
+        raise _error(node, "what stands here is no value; write a number, a text, true or false.") from None
 
 
 def _line(node: yaml.Node) -> int:
