@@ -139,7 +139,7 @@ def test_models_own_depth_given_or_not_is_the_same_network(name):
 @pytest.mark.parametrize("quick", [False, True])
 def test_dense_networks_of_the_depth_sweep_have_the_size_of_its_cnn(quick):
     sweep = spec.read(ROOT / "notebooks" / "sweeps" / "dnn.yaml", quick=quick)
-    parameters = build(ModelSpec("cnn", width=sweep.cnn["WIDTH"]), PIXELS).count_params()
+    parameters = build(ModelSpec("cnn", width=sweep.cnns[0]["WIDTH"]), PIXELS).count_params()
     depths = {point["DEPTH"] for point in sweep.points}
     assert {point["WIDTH"] for point in sweep.points} == {0} and len(depths) > 3
     for depth in depths:

@@ -207,6 +207,19 @@ def test_points_and_time_can_be_seen_before(project, capsys):
     assert "3  EPOCHS=2, RATE=0.25" in text and "4 points, 0 done." in text
 
 
+def test_each_dense_network_is_compared_with_a_cnn_of_its_seed_which_the_estimate_knows(project):
+    from fer_lib.publish.sweep import estimate
+
+    plan = sweep_project.plan(project, "notebook: q2_dnn\ncnn: {EPOCHS: 1}\ngrid: {SEED: [3, 4]}")
+    before = estimate.describe(plan, 1)
+    assert "cnn-2  CNN for SEED=4, VALIDATION=0.15" in before.splitlines()
+    assert "2 points and 2 CNNs to compare with, 0 done." in before
+    sweep(plan, workers=1)
+    # The notebook itself fails if its CNN has another seed.
+    assert trained(project) == ["cnn-3-1-0.5", "cnn-4-1-0.5", "dnn-3-2-0.5", "dnn-4-2-0.5"]
+    assert "2 points and 2 CNNs to compare with, 4 done." in estimate.describe(plan, 1)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

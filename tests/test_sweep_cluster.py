@@ -81,7 +81,8 @@ def dask(project, tmp_path_factory):
 
 def test_worker_that_does_not_see_our_folders_gets_the_data_and_sends_the_runs(project, dask):
     dask.workers(1)
-    plan = sweep_project.plan(project, "notebook: q1_cnn\ngrid: {RATE: [0.25, 2.0]}")
+    text = "notebook: q2_dnn\nlist: [{SEED: 5, RATE: 0.25}, {SEED: 6, RATE: 2.0}]"
+    plan = sweep_project.plan(project, text)
     plan = replace(plan, folder=project / "sent", run_root=project / "sent" / "runs")
     address = dask.address
 
@@ -93,18 +94,17 @@ def test_worker_that_does_not_see_our_folders_gets_the_data_and_sends_the_runs(p
         run.run_sweep(plan, engine)
     [found] = leaderboard.read(plan.folder).itertuples()
     assert found.RATE == 0.25
-    assert (plan.run_root / found.run / "run.json").is_file()
-    assert "diverged" in (plan.folder / "points" / "2" / "q1_cnn.failed.ipynb").read_text()
+    assert sorted(path.parent.name for path in plan.run_root.glob("*/run.json")) == [
+        "cnn-5-2-0.5",
+        "cnn-6-2-0.5",
+        found.run,
+    ]
+    assert "diverged" in (plan.folder / "points" / "2" / "q2_dnn.failed.ipynb").read_text()
     # It was trained elsewhere.
     assert not (plan.run_root / "trained.txt").exists()
     assert (dask.folder / "local").is_dir()
 
 
-def test_killed_worker_loses_no_point_and_repeats_none(project, dask):
-    workers = dask.workers(2)
-    text = "notebook: q1_cnn\nparameters: {WAIT: 0.4}\ngrid: {SEED: [1, 2, 3, 4], RATE: [0.25, 0.5]}"
-    plan = sweep_project.plan(project, text)
-    engine, heard = run.cluster_engine(plan, dask.address), []
 def test_sweep_that_ends_leaves_the_kernels_of_another(project, dask):
     dask.workers(2)
     long, short = (
@@ -127,6 +127,11 @@ def test_sweep_that_ends_leaves_the_kernels_of_another(project, dask):
     assert begun.read_text().split().count("cnn-7-2-0.5") == 1
 
 
+def test_killed_worker_loses_no_point_and_repeats_none(project, dask):
+    workers = dask.workers(2)
+    text = "notebook: q1_cnn\nparameters: {WAIT: 0.4}\ngrid: {SEED: [1, 2, 3, 4], RATE: [0.25, 0.5]}"
+    plan = sweep_project.plan(project, text)
+    engine, heard = run.cluster_engine(plan, dask.address), []
 
     def killing(tasks, hear):
         ended = engine(tasks, lambda *said: (heard.append(said), hear(*said)))

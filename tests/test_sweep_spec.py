@@ -96,10 +96,12 @@ def test_number_may_be_0_where_the_notebook_has_0_whatever_the_profile_or_the_fi
     assert [point["DEPTH"] for point in read(tmp_path, fixed, settings={"DEPTH": "0"}).points] == [0]
 
 
-def test_dense_network_is_compared_with_a_cnn_on_the_same_validation_faces(tmp_path):
-    text = "notebook: q2_dnn\nparameters: {SEED: 4}\ncnn: {EPOCHS: 1}\ngrid: {DENSE_DROPOUT: [0.1, 0.2]}"
-    cnn = read(tmp_path, text).cnn
-    assert (cnn["SEED"], cnn["EPOCHS"], cnn["MODEL"]) == (4, 1, "cnn")
+def test_dense_networks_are_compared_with_cnns_on_the_same_validation_faces(tmp_path):
+    text = "notebook: q2_dnn\nparameters: {SEED: 4}\ncnn: {EPOCHS: 1}\ngrid: {VALIDATION: [0.1, 0.2], WIDTH: [0, 1]}"
+    found = [
+        (cnn["SEED"], cnn["VALIDATION"], cnn["EPOCHS"], cnn["MODEL"]) for cnn in read(tmp_path, text).cnns
+    ]
+    assert found == [(4, 0.1, 1, "cnn"), (4, 0.2, 1, "cnn")]
 
 
 @pytest.mark.parametrize(
@@ -133,6 +135,7 @@ def test_dense_network_is_compared_with_a_cnn_on_the_same_validation_faces(tmp_p
         ("notebook: q1_cnn\nparameters:\n  SEED: 1\ngrid:\n  SEED: [1, 2]", "line 3: SEED is fixed here, but varied"),
         ("notebook: q1_cnn\ngrid:\n  DATA: [x.csv]", "line 3: DATA is no parameter of a sweep: give the data as make"),
         ("notebook: q1_cnn\ncnn: {}\ngrid: {SEED: [1]}", "line 2: `cnn` describes what q2_dnn compares with"),
+        ("notebook: q2_dnn\ncnn:\n  EPOCHS: 1\n  SEED: 1\ngrid: {WIDTH: [1]}", "line 4: SEED is no parameter of `cnn`"),
         ("notebook: q1_cnn\ngrid: {SEED: &a " + str([*range(101)]) + ", SMALL_EPOCHS: *a}", "1 to 10,000"),
         ("notebook: q1_cnn\ngrid: {VALIDATION: [0.15, 0]}", "mine.yaml needs VALIDATION above 0"),
         ("notebook: q1_cnn\nrandom: {over: {}}", "line 2: a random search needs `points`."),

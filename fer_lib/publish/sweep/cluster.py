@@ -34,10 +34,10 @@ Files = Mapping[str, bytes]
 
 @dataclass(frozen=True)
 class Parcel:
-    """What a worker needs that does not see our folders: the data, and the run to compare with."""
+    """What a worker needs that does not see our folders: the data, and the runs to compare with by id."""
 
     data: Files
-    runs: Files
+    runs: Mapping[str, Files]
 
 
 def run(
@@ -73,7 +73,7 @@ def run(
     try:
         if shared is None:
             shared = _all_see(client, tasks[0], source)
-        parcel = None if shared else client.scatter(_packed(tasks[0], source, run_root), broadcast=True)
+        parcel = None if shared else client.scatter(_packed(tasks, source, run_root), broadcast=True)
         sharing = Counter({info["host"]: 0 for info in _workers(client).values()})
         for info in _workers(client).values():
             sharing[info["host"]] += info["nthreads"]
@@ -201,22 +201,20 @@ def _place(source: str) -> str:
     return source if data.is_drawn(source) else str(Path(source).resolve())
 
 
-def _packed(task: Task, source: str, run_root: Path) -> Parcel:
+def _packed(tasks: Sequence[Task], source: str, run_root: Path) -> Parcel:
     files: Files = {}
     if not data.is_drawn(source):
         with sources.found(source) as found:
             files = {name: file.read_bytes() for name, file in found.files().items()}
-    compared = str(task.parameters.get("RUN", ""))
-    runs = _read_files(run_root / compared) if compared else {}
-    return Parcel(files, {f"{compared}/{name}": content for name, content in runs.items()})
+    compared = {str(run) for task in tasks if (run := task.parameters.get("RUN"))}
+    return Parcel(files, {run: _read_files(run_root / run) for run in compared})
 
 
 def _at_home(task: Task, parcel: Parcel, home: Path, topic: str) -> Task:
     """The task on a worker that has folders of its own."""
     _write_files(parcel.data, home / "data")
-    for name in {Path(name).parts[0] for name in parcel.runs}:
-        own = {str(Path(path).relative_to(name)): content for path, content in parcel.runs.items()}
-        _write_files(own, home / "runs" / name)
+    for run, files in parcel.runs.items():
+        _write_files(files, home / "runs" / run)
     places = {"RUN_ROOT": str(home / "runs"), **({"DATA": str(home / "data")} if parcel.data else {})}
     return replace(task, out=home / topic / task.out.name, parameters={**task.parameters, **places})
 

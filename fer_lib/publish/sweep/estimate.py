@@ -41,7 +41,8 @@ def describe(plan: Plan, workers: int) -> str:
     """A line for each point that is missing or there, and the time that the missing ones take."""
     faces = len(data.load(plan.source, cache=execute.ROOT / "data").train)
     known = list(_known([plan.run_root, execute.ROOT / "runs"]))
-    tasks = plan.tasks()
+    cnns, points = plan.cnn_tasks(), plan.tasks()
+    tasks = [*cnns, *points]
     missing = [task for task in tasks if not task.is_done]
     lines = [
         f"{task.out.name}  {plan.title(task.number)}{'' if task in missing else '  (done)'}" for task in tasks
@@ -49,8 +50,11 @@ def describe(plan: Plan, workers: int) -> str:
     seconds = sum(_point_seconds(task.parameters, faces, known) for task in missing)
     seconds += START_SECONDS * min(workers, len(missing))
     basis = "from runs that are there" if known else "roughly, no run is there to go by"
+    what = f"{len(points)} points"
+    if cnns:
+        what += f" and {len(cnns)} CNN{'s' if len(cnns) > 1 else ''} to compare with"
     lines.append(
-        f"{len(tasks)} points, {len(tasks) - len(missing)} done. The rest takes about {_time(seconds)} of CPU time, "
+        f"{what}, {len(tasks) - len(missing)} done. The rest takes about {_time(seconds)} of CPU time, "
         f"{_time(seconds / workers)} with {workers} at once ({basis})."
     )
     return "\n".join(lines)

@@ -49,25 +49,31 @@ class Plan:
     language: str = "zh-TW"
     limits: Limits = field(default_factory=Limits)
 
-    def tasks(self, cnn: str = "") -> list[Task]:
-        """All points, with the id of the CNN's run to compare with."""
+    def tasks(self) -> list[Task]:
+        """All points, each with the id of the CNN's run to compare with once that is trained."""
+        ids = {
+            spec.common(cnn): _run_id(task) if task.is_done else ""
+            for cnn, task in zip(self.sweep.cnns, self.cnn_tasks(), strict=True)
+        }
         return [
-            self._task(number, self.sweep.notebook, point, cnn)
+            self._task(number, self.sweep.notebook, point, ids.get(spec.common(point), ""))
             for number, point in enumerate(self.sweep.points)
         ]
 
-    def cnn_task(self) -> Task | None:
-        """The training of the CNN to compare with, if the sweep needs one."""
-        return None if self.sweep.cnn is None else self._task(-1, "q1_cnn", self.sweep.cnn)
+    def cnn_tasks(self) -> list[Task]:
+        """The trainings of the CNNs to compare with, numbered down from -1, if the sweep needs any."""
+        return [self._task(~number, "q1_cnn", cnn) for number, cnn in enumerate(self.sweep.cnns)]
 
     def varied(self, number: int) -> Parameters:
-        """In what a point differs from others; of the CNN to compare with: nothing."""
-        point = self.sweep.points[number] if number >= 0 else {}
-        return {name: point[name] for name in self.sweep.varied if name in point}
+        """In what a point differs from others."""
+        return {name: self.sweep.points[number][name] for name in self.sweep.varied}
 
     def title(self, number: int) -> str:
-        """A point in a line."""
-        return spec.describe(self.varied(number)) or "CNN to compare with"
+        """A point, or a CNN to compare with, in a line."""
+        if number >= 0:
+            return spec.describe(self.varied(number))
+        cnn = self.sweep.cnns[~number]
+        return f"CNN for {spec.describe({name: cnn[name] for name in spec.COMMON})}"
 
     def _task(self, number: int, notebook: str, point: Parameters, cnn: str = "") -> Task:
         own: Parameters = {
@@ -78,7 +84,7 @@ class Plan:
             "RUN": cnn,
         }
         parameters = {**point, **{name: value for name, value in own.items() if name in point}}
-        name = f"{number + 1:0{len(str(len(self.sweep.points)))}}" if number >= 0 else "cnn"
+        name = f"{number + 1:0{len(str(len(self.sweep.points)))}}" if number >= 0 else f"cnn{number}"
         out = self.folder / "points" / name
         return Task(number, notebook, parameters, out, self._fingerprint, self._code[notebook], self.limits)
 
@@ -110,7 +116,8 @@ def run_sweep(plan: Plan, engine: Engine, *, workers: int = 1) -> Path:
         plan.source, cache=execute.ROOT / "data"
     )  # checked before anything starts, and drawn once for all
     with _alone(plan.folder):
-        tasks = plan.tasks(_cnn(plan, engine))
+        _train_cnns(plan, engine, workers)
+        tasks = plan.tasks()
         missing = [task for task in tasks if not task.is_done]
         rows = {task.number: _row(plan, task) for task in tasks if task not in missing}
         by_number = {task.number: task for task in missing}
@@ -145,17 +152,21 @@ def _publish(plan: Plan, rows: Mapping[int, Mapping[str, Any]], *, running: bool
     return leaderboard.write(table, plan.folder)
 
 
-def _cnn(plan: Plan, engine: Engine) -> str:
-    """The id of the run to compare with, trained now if it is not there."""
-    task = plan.cnn_task()
-    if task is None:
-        return ""
-    if not task.is_done:
-        with Watch("CNN", 1, 0, 1) as watch:
-            for outcome in _outcomes(plan, engine, [task], watch):
+def _train_cnns(plan: Plan, engine: Engine, workers: int) -> None:
+    """Train what is missing of the CNNs to compare with."""
+    tasks = plan.cnn_tasks()
+    missing = [task for task in tasks if not task.is_done]
+    if missing:
+        with Watch("CNN", len(tasks), len(tasks) - len(missing), workers) as watch:
+            for outcome in _outcomes(plan, engine, missing, watch):
+                title = plan.title(outcome.number)
                 if outcome.error:
-                    raise CellError(f"The CNN to compare with could not be trained. {outcome.error}")
-    return str(execute.facts(task.out / "q1_cnn.ipynb")["run"]["id"])
+                    raise CellError(f"The {title} could not be trained. {outcome.error}")
+                watch.ended(title, "trained")
+
+
+def _run_id(task: Task) -> str:
+    return str(execute.facts(task.out / f"{task.notebook}.ipynb")["run"]["id"])
 
 
 def _outcomes(plan: Plan, engine: Engine, tasks: list[Task], watch: Watch) -> Iterator[Outcome]:

@@ -12,13 +12,14 @@
     list: [{WIDTH: 0.25}, {WIDTH: 0.5, EPOCHS: 3}]
     random: {points: 20, seed: 0, over: {LEARNING_RATE: {log: [1e-4, 1e-2]}, BATCH_SIZE: [32, 64]}}
 
-For q2_dnn, `cnn:` holds parameters of the CNN to compare with, which is trained first.
+For q2_dnn, `cnn:` holds parameters of the CNN to compare with, which is trained first: one for each SEED and VALIDATION
+that the points have.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -44,6 +45,9 @@ OWN = {
 }
 """Parameters that a sweep sets itself, and what to do instead."""
 
+COMMON = ("SEED", "VALIDATION")
+"""What a DNN and the CNN that it is compared with have in common: they are validated on the same faces."""
+
 MAX_POINTS = 10_000
 _FORMS = ("grid", "list", "random")
 _ENTRIES = ("notebook", "profile", "parameters", "cnn", "quick", *_FORMS)
@@ -59,14 +63,14 @@ class Sweep:
         notebook: The notebook to run.
         varied: The parameters in which points differ, in the order of the file.
         points: All parameters of each point.
-        cnn: All parameters of the q1_cnn run to compare with, for q2_dnn.
+        cnns: All parameters of the q1_cnn runs to compare with, for q2_dnn: one for all points of the same `common`.
     """
 
     name: str
     notebook: str
     varied: tuple[str, ...]
     points: tuple[Parameters, ...]
-    cnn: Parameters | None = None
+    cnns: tuple[Parameters, ...] = ()
 
 
 def read(path: Path, *, quick: bool = False, settings: Mapping[str, str] | None = None) -> Sweep:
@@ -89,20 +93,21 @@ def read(path: Path, *, quick: bool = False, settings: Mapping[str, str] | None 
         profile = _choice(entries["profile"], execute.profile_names(), "profile")
     bases = execute.resolve(profile)
     base = {**bases[notebook], **_parameters(entries.get("parameters"), bases[notebook])}
-    varied, points = _varied(path, entries, base)
+    varied, named = _varied(path, entries, base)
     for name, text in (settings or {}).items():
         base[name] = _setting(name, text, base, varied)
-    cnn = None
+    points = tuple({**base, **point} for point in named)
+    if not all(point["VALIDATION"] for point in points):
+        raise InputError(
+            f"{path} needs VALIDATION above 0: a sweep's models are judged by the faces held out."
+        )
+    cnns: tuple[Parameters, ...] = ()
     if notebook == "q2_dnn":
-        shared = {name: base[name] for name in ("SEED", "VALIDATION")}
-        cnn = {**bases["q1_cnn"], **shared, **_parameters(entries.get("cnn"), bases["q1_cnn"])}
+        cnns = _cnns(entries.get("cnn"), bases["q1_cnn"], points)
     elif "cnn" in entries:
         raise _error(entries["cnn"], "`cnn` describes what q2_dnn compares with; q1_cnn needs none.")
     name = path.stem + ("-quick" if quick else "")
-    sweep = Sweep(name, notebook, varied, tuple({**base, **point} for point in points), cnn)
-    if not all(point["VALIDATION"] for point in sweep.points):
-        raise InputError(f"{path} needs VALIDATION above 0: a sweep's models are judged by the faces held out.")
-    return sweep
+    return Sweep(name, notebook, varied, points, cnns)
 
 
 def _entries(path: Path, *, quick: bool) -> dict[str, yaml.Node]:
@@ -168,6 +173,22 @@ def _varied(
 def describe(point: Parameters) -> str:
     """A point as `NAME=value, ...`."""
     return ", ".join(f"{name}={value}" for name, value in point.items())
+
+
+def common(point: Parameters) -> tuple[Scalar, ...]:
+    """What a point must have in common with the CNN that it is compared with: the values of `COMMON`."""
+    return tuple(point[name] for name in COMMON)
+
+
+def _cnns(node: yaml.Node | None, base: Parameters, points: Iterable[Parameters]) -> tuple[Parameters, ...]:
+    """A CNN for each that points need."""
+    given = _parameters(node, base)
+    if node is not None and (own := [name for name in COMMON if name in given]):
+        raise _error(
+            _mapping(node)[own[0]], f"{own[0]} is no parameter of `cnn`; a CNN has that of its points."
+        )
+    needed = dict.fromkeys(common(point) for point in points)
+    return tuple({**base, **given, **dict(zip(COMMON, values, strict=True))} for values in needed)
 
 
 _Points = list[tuple[Parameters, int]]
