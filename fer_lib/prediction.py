@@ -30,11 +30,16 @@ def load_model(path: Path) -> keras.Model:
     """A model from a `.keras` file, from faces (n, 48, 48, 1) to probabilities (n, 7).
 
     Raises:
-        InputError: The file is not there or no whole Keras model, or the model is for something else.
+        InputError: The file is not there, no whole Keras model, has layers that are none of Keras's own, or the model is
+            for something else.
     """
     try:
         model = keras.models.load_model(path)
         takes, gives = model.input_shape, model.output_shape
+    except TypeError:
+        raise InputError(
+            f"{path} has a layer that is none of Keras's own and cannot be read here; give a model without."
+        ) from None
     except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} cannot be read as a Keras model: {first_line(error)}") from None
     if not (_fits(takes, _FACES) and _fits(gives, _PROBABILITIES)):

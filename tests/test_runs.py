@@ -3,6 +3,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -193,6 +194,8 @@ def test_run_without_its_model_is_not_complete(run, tmp_path):
     shutil.copytree(run.path, tmp_path / run.id)
     (tmp_path / run.id / "model.keras").unlink()
     assert not runs.is_complete(tmp_path / run.id)
+    (tmp_path / run.id / "run.json").write_text("[1]")
+    assert not runs.is_complete(tmp_path / run.id)
 
 
 def test_a_run_without_validation_measures_the_tests_alone(root, splits):
@@ -255,6 +258,36 @@ def test_the_newest_cnn_answers_only_for_faces_such_as_it_learned_from(run, spli
     assert answering() == [run.id]
     record = record | {"model": record["model"] | {"name": "dnn"}}
     assert answering() == list(pretrained.ANSWERING)
+
+
+def test_the_package_answers_for_itself_where_a_run_has_the_id_of_its_model(run, root, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    runs.pack(run, tmp_path)
+    [packaged, own] = runs.members(root, ["pretrained", run.id])
+    np.testing.assert_array_equal(
+        packaged.model.get_weights()[0], pretrained.load(run.id).model.get_weights()[0]
+    )
+    assert own.title == f"{packaged.title} (the run in {root}, not the package's model)"
+
+
+def test_a_runs_model_file_answers_by_the_views_of_its_run(run, root, tmp_path):
+    [whole, file] = runs.members(root, [run.id, str(run.path / "model.keras")])
+    assert (file.title, file.views) == (whole.title, whole.views)
+    shutil.copy(run.path / "model.keras", tmp_path)
+    assert len(runs.members(root, [str(tmp_path / "model.keras")])[0].views) == 1
+    record = run.record | {"recipe": run.record["recipe"] | {"augment": True}}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    assert len(runs.members(root, [str(tmp_path / "model.keras")])[0].views) == 10
+
+
+def test_a_model_with_a_layer_of_somebodys_own_is_refused(tmp_path):
+    class Own(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+    keras.Sequential([keras.Input((48, 48, 1)), Own()]).save(tmp_path / "own.keras")
+    with pytest.raises(InputError, match=r"own\.keras has a layer that is none of Keras's own"):
+        runs.members(tmp_path, [str(tmp_path / "own.keras")])
 
 
 def test_profile_compact_shows_single_networks_against_their_ensemble(tmp_path):

@@ -213,8 +213,8 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: It is damaged.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content: dict[str, Any] = {**json.loads(path.read_text(encoding="utf-8"))}
+    except (OSError, TypeError, ValueError) as error:
         raise InputError(_damaged(path, error)) from None
     return content
 

@@ -16,7 +16,7 @@ from fer_lib.augmentation import View
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
 from fer_lib.prediction import load_model, predict
-from fer_lib.runs.folder import cnns, find, is_complete, views_of
+from fer_lib.runs.folder import Run, cnns, find, is_complete, views_of
 
 
 @dataclass(frozen=True)
@@ -40,35 +40,43 @@ def members(root: Path, names: Sequence[str] = (), *, drawn: bool = False) -> li
         root: The folder of all runs.
         names: Each the id of a run or of a model that comes with the package, a `.keras` file, "pretrained" (those of
             the package that answer together; the same as no names) or "newest" (the CNN whose run was completed last
-            on faces such as are asked about; where there is none, "pretrained").
+            on faces such as are asked about; where there is none, "pretrained"). Of an id that both have, the run
+            answers; a run's `model.keras` beside its run.json means the run.
         drawn: Whether drawings are asked about, and not photographs.
 
     Raises:
         InputError: There is no such run or file.
     """
-    listed = [one for name in names or ["pretrained"] for one in _named(root, name, drawn=drawn)]
-    return [_member(root, name) for name in listed]
+    return [one for name in names or ["pretrained"] for one in _named(root, name, drawn=drawn)]
 
 
-def _named(root: Path, name: str, *, drawn: bool) -> list[str]:
-    """The runs, models of the package and files that a name means."""
+def _named(root: Path, name: str, *, drawn: bool) -> list[Member]:
+    """The models that a name means."""
+    path = Path(name)
+    if path.name == "model.keras" and path.with_name("run.json").is_file():
+        return [_of_run(Run(path.parent.resolve()))]
+    if path.suffix == ".keras":
+        return [Member(name, name, load_model(path), (View(),))]
     if name == "newest" and (found := [run for run in cnns(root) if run.record["data"]["drawn"] == drawn]):
-        return [found[-1].id]
+        return [_of_run(found[-1])]
     if name not in ("newest", "pretrained"):
-        return [name]
+        packaged = name in pretrained.names() and not is_complete(root / name)
+        return [_of_package(name) if packaged else _of_run(find(root, name))]
     if names := pretrained.answering():
-        return names
+        return [_of_package(each) for each in names]
     raise InputError("No models come with this package; name a run, or train one with `fer-lib train`.")
 
 
-def _member(root: Path, name: str) -> Member:
-    if Path(name).suffix == ".keras":
-        return Member(name, name, load_model(Path(name)), (View(),))
-    if name in pretrained.names() and not is_complete(root / name):
-        found = pretrained.load(name)
-        return Member(name, _title(name, found.record), found.model, views_of(found.record))
-    run = find(root, name)
-    return Member(run.id, _title(run.id, run.record), run.model, run.views)
+def _of_run(run: Run) -> Member:
+    title = _title(run.id, run.record)
+    if run.id in pretrained.names() and not run.record.get("pretrained"):
+        title += f" (the run in {run.path.parent}, not the package's model)"
+    return Member(run.id, title, run.model, run.views)
+
+
+def _of_package(name: str) -> Member:
+    found = pretrained.load(name)
+    return Member(name, _title(name, found.record), found.model, views_of(found.record))
 
 
 def _title(run_id: str, record: Mapping[str, Any]) -> str:
