@@ -128,9 +128,17 @@ def evaluate(options: argparse.Namespace) -> None:
     from fer_lib import runs
 
     table = runs.evaluate(options.runs, options.run, splits)
+    strangers = table["model"][table.pop("stranger") & (table["model"] != "")].unique()
+    if len(strangers):
+        print(
+            f"fer-lib: {', '.join(strangers)} may have learned from other faces than the training faces of "
+            f"{options.data or 'the drawn data'}, perhaps from its test faces; copies were looked for among those "
+            "training faces only.",
+            file=sys.stderr,
+        )
     table["model"] = table["model"].replace("", "ensemble")
     table["copies"] = table["copies"].map({True: "with", False: "without"})
-    print(table.to_string(index=False, float_format="{:.4f}".format))
+    print(table.to_string(index=False, float_format="{:.4f}".format, na_rep="–"))
 
 
 def pack(options: argparse.Namespace) -> None:

@@ -100,12 +100,6 @@ def confusion_matrix(
     return matrix
 
 
-def row_shares(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """A matrix of counts divided by its row sums; rows without faces are 0."""
-    totals = matrix.sum(axis=1, keepdims=True)
-    return np.asarray(np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0))
-
-
 def confusions(matrix: npt.NDArray[np.int64]) -> list[Confusion]:
     """All ways to be wrong that occur, the largest share of a true class first."""
     found = [confusion_of(matrix, int(i), int(j)) for i, j in zip(*np.nonzero(matrix), strict=True) if i != j]

@@ -30,8 +30,8 @@ def load_model(path: Path) -> keras.Model:
     """A model from a `.keras` file, from faces (n, 48, 48, 1) to probabilities (n, 7).
 
     Raises:
-        InputError: The file is not there, no whole Keras model, has layers that are none of Keras's own, or the model is
-            for something else.
+        InputError: The file is not there, no whole Keras model or not of Keras's own layers, or the model is for
+            something else.
     """
     try:
         model = keras.models.load_model(path)

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 from conftest import ROOT, fer_lib_command, striped_faces, write_course_files
+from face_files import fer2013_text, write
 
 from fer_lib import runs
 from fer_lib.cli import main
@@ -101,6 +103,20 @@ def test_predict_takes_a_model_file_and_a_run_together(trained, course, tmp_path
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("answers by") == 2
     assert (tmp_path / "a.csv").read_text().startswith("id,label\n")
+
+
+def test_evaluate_warns_of_a_model_that_learned_from_other_faces(trained, tmp_path, capsys):
+    root, _ = trained
+    [run] = root.glob("cnn-*")
+    faces = striped_faces(140)
+    tests = (faces.labels < 6) & (faces.ids > 100)
+    path = write(
+        tmp_path / "anew.csv", fer2013_text(faces, np.where(tests, "PublicTest", "Training").tolist())
+    )
+    assert main(["evaluate", "--data", str(path), "--runs", str(root), "--run", run.name]) == 0
+    printed = capsys.readouterr()
+    assert f"{run.name} may have learned from other faces than the training faces of {path}" in printed.err
+    assert "stranger" not in printed.out and printed.out.split()[-1] == "–"
 
 
 def test_data_check_says_what_the_folder_is(course):

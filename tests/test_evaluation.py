@@ -41,14 +41,6 @@ def test_confusion_matrix_has_true_rows_and_predicted_columns():
     assert matrix.sum() == 3
 
 
-def test_row_shares_of_an_absent_class_are_zero():
-    matrix = np.zeros((7, 7), np.int64)
-    matrix[0, :2] = (1, 3)
-    shares = evaluation.row_shares(matrix)
-    assert shares[0].tolist()[:2] == [0.25, 0.75]
-    assert not shares[1:].any()
-
-
 def test_confusions_come_by_share_of_the_true_class_without_the_diagonal():
     matrix = np.diag([10] * 7)
     matrix[0, 1], matrix[5, 6] = 5, 30

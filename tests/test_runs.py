@@ -389,11 +389,26 @@ def test_a_report_goes_on_with_a_training_that_was_stopped(run, splits, tmp_path
 
 def test_models_and_their_ensemble_are_judged_with_and_without_leaked_faces(run, root, splits):
     leaking = FaceSplits(splits.train, {"public": splits.train[:20]}, source="leaks")
-    half = FaceSplits(splits.train[:10], {"public": splits.train[:20]}, source="half leaks")
+    half = FaceSplits(splits.train[:10], {"public": splits.train[:20]}, source="half leaks", drawn=True)
     assert runs.evaluate(root, [run.id], leaking)["copies"].tolist() == [True]
     table = runs.evaluate(root, [run.id, run.id], half)
+    assert table["stranger"].all()
     assert table["model"].tolist() == 2 * [run.id, run.id, ""]
     assert table["faces"].tolist() == 3 * [20] + 3 * [10]
     every = prediction.predict(run.model, half.tests["public"]).argmax(axis=1) == half.tests["public"].labels
     assert table["accuracy"].tolist() == pytest.approx(3 * [every.mean()] + 3 * [every[10:].mean()])
     assert table["happy"].between(0, 1).all()
+
+
+def test_an_emotion_without_test_faces_was_neither_found_nor_missed(run, root, splits):
+    table = runs.evaluate(root, [run.id], replace(splits, tests={"public": splits.tests["public"][:6]}))
+    assert table["sad"].notna().all() and table["neutral"].isna().all()
+
+
+def test_a_model_that_may_have_learned_from_the_test_faces_is_a_stranger(run, root, splits, tmp_path):
+    shutil.copy(run.path / "model.keras", tmp_path / "nameless.keras")
+    known, nameless = runs.members(root, [run.id, str(tmp_path / "nameless.keras")])
+    again = FaceSplits(splits.train[:140], {"test": splits.train[140:160]}, source="split anew", drawn=True)
+    assert known.is_stranger(again) and nameless.is_stranger(again)
+    assert not known.is_stranger(replace(splits, tests=again.tests))
+    assert not known.is_stranger(replace(again, drawn=False))  # no drawing is a photograph's copy

@@ -18,7 +18,7 @@ from fer_lib.errors import InputError
 from fer_lib.faces import Faces
 from fer_lib.files import replacing
 from fer_lib.prediction import ensemble, predict
-from fer_lib.runs.folder import Run, is_complete, views_of
+from fer_lib.runs.folder import Run, is_complete, learned_from, views_of
 from fer_lib.training import Recipe
 
 
@@ -128,7 +128,7 @@ def _ancestor(root: Path, name: str, parameter: str) -> Run | pretrained.Pretrai
 
 def _held_out(record: Mapping[str, Any]) -> tuple[str, int, float]:
     """What decides which faces a run holds out: the training faces, the seed, the share."""
-    return record["data"]["fingerprint"].partition("-")[0], record["seed"], record["recipe"]["validation"]
+    return learned_from(record), record["seed"], record["recipe"]["validation"]
 
 
 def _read(path: Path, n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]] | None:

@@ -41,12 +41,16 @@ def evaluate(root: Path, names: Sequence[str], splits: FaceSplits) -> pd.DataFra
         splits: The data. Where test faces also stand in its training faces, there are rows without them too.
 
     Returns:
-        Columns model ("" for the ensemble), split, copies (whether the faces that also stand in the training set
-        count), accuracy, low, high (95% Wilson interval), faces, and one of each emotion's name: the share of its
-        faces that were found.
+        Columns model ("" for the ensemble), stranger (whether it may have learned from other faces than the training
+        faces, and so from test faces), split, copies (whether the faces that also stand in the training set count),
+        accuracy, low, high (95% Wilson interval), faces, and one of each emotion's name: the share of its faces that
+        were found, NaN where it has none.
     """
     answering = members(root, names, drawn=splits.drawn)
-    titles = [one.name for one in answering] + [""] * (len(answering) > 1)
+    strangers = [one.is_stranger(splits) for one in answering]
+    titles = [one.name for one in answering]
+    if len(answering) > 1:
+        titles, strangers = [*titles, ""], [*strangers, any(strangers)]
     rows = []
     for split, faces in splits.tests.items():
         if faces.labels is None:
@@ -58,12 +62,14 @@ def evaluate(root: Path, names: Sequence[str], splits: FaceSplits) -> pd.DataFra
         for copies, kept in (
             (key, kept) for key, kept in subsets.items() if key or 0 < kept.sum() < len(faces)
         ):
-            for title, probabilities in zip(titles, answers, strict=True):
+            for title, stranger, probabilities in zip(titles, strangers, answers, strict=True):
                 found = evaluation.accuracy(probabilities[kept], faces.labels[kept])
                 matrix = evaluation.confusion_matrix(faces.labels[kept], probabilities[kept].argmax(axis=1))
-                shares = dict(zip(EMOTIONS, evaluation.row_shares(matrix).diagonal(), strict=True))
-                row = {"model": title, "split": split, "copies": copies, "accuracy": found.value}
-                rows.append({**row, "low": found.low, "high": found.high, "faces": found.faces, **shares})
+                row = {
+                    "model": title, "stranger": stranger, "split": split, "copies": copies,
+                    "accuracy": found.value, "low": found.low, "high": found.high, "faces": found.faces,
+                }  # fmt: skip
+                rows.append(row | dict(zip(EMOTIONS, evaluation.class_scores(matrix).recall, strict=True)))
     return pd.DataFrame(rows)
 
 

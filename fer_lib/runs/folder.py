@@ -152,6 +152,12 @@ def views_of(record: Mapping[str, Any]) -> tuple[View, ...]:
     return views(Recipe(**record["recipe"]).augmentation)
 
 
+def learned_from(record: Mapping[str, Any]) -> str:
+    """The fingerprint of the training faces of a run, those that it held out included."""
+    fingerprint: str = record["data"]["fingerprint"]
+    return fingerprint.partition("-")[0]  # what follows is of FER+'s votes
+
+
 def is_complete(path: Path) -> bool:
     """Whether a folder holds a run that was trained to the end, with all that belongs to it."""
     try:
@@ -185,7 +191,7 @@ def newest(root: Path, splits: FaceSplits) -> Run:
         InputError: There is none.
     """
     fingerprint = splits.fingerprint()
-    found = [run for run in cnns(root) if run.record["data"]["fingerprint"].startswith(fingerprint)]
+    found = [run for run in cnns(root) if learned_from(run.record) == fingerprint]
     found = [run for run in found if run.record["faces"]["validation"]]
     if not found:
         raise InputError(

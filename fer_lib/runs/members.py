@@ -14,23 +14,34 @@ import numpy.typing as npt
 from fer_lib import pretrained
 from fer_lib.augmentation import View
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces
+from fer_lib.faces import Faces, FaceSplits
 from fer_lib.prediction import load_model, predict
-from fer_lib.runs.folder import Run, cnns, find, is_complete, views_of
+from fer_lib.runs.folder import Run, cnns, find, is_complete, learned_from, views_of
 
 
 @dataclass(frozen=True)
 class Member:
-    """A model that answers, alone or with others; `title` says what it learned from."""
+    """A model that answers, alone or with others; `title` says what it learned from.
+
+    `record` is the content of its run.json; None of a file without.
+    """
 
     name: str
     title: str
     model: keras.Model
     views: tuple[View, ...]
+    record: Mapping[str, Any] | None = None
 
     def answers(self, faces: Faces, *, progress: bool = False) -> npt.NDArray[np.float32]:
         """Probabilities (n, 7), the mean over all views."""
         return predict(self.model, faces, self.views, progress=self.name if progress else "")
+
+    def is_stranger(self, splits: FaceSplits) -> bool:
+        """Whether it may have learned from other faces than the training faces, and so from test faces."""
+        if self.record is None:
+            return True
+        alike = self.record["data"]["drawn"] == splits.drawn
+        return bool(alike and learned_from(self.record) != splits.fingerprint())
 
 
 def members(root: Path, names: Sequence[str] = (), *, drawn: bool = False) -> list[Member]:
@@ -71,12 +82,12 @@ def _of_run(run: Run) -> Member:
     title = _title(run.id, run.record)
     if run.id in pretrained.names() and not run.record.get("pretrained"):
         title += f" (the run in {run.path.parent}, not the package's model)"
-    return Member(run.id, title, run.model, run.views)
+    return Member(run.id, title, run.model, run.views, run.record)
 
 
 def _of_package(name: str) -> Member:
     found = pretrained.load(name)
-    return Member(name, _title(name, found.record), found.model, views_of(found.record))
+    return Member(name, _title(name, found.record), found.model, views_of(found.record), found.record)
 
 
 def _title(run_id: str, record: Mapping[str, Any]) -> str:

@@ -35,6 +35,7 @@ from fer_lib.runs import ancestry
 from fer_lib.runs.folder import (
     Run,
     is_complete,
+    learned_from,
     read_json,
     read_predictions,
     views_of,
@@ -127,7 +128,7 @@ def faces_of(run: Run, splits: FaceSplits) -> tuple[Faces, Faces]:
     Raises:
         InputError: The run was trained on other faces than these.
     """
-    if run.record["data"]["fingerprint"].partition("-")[0] != splits.fingerprint():
+    if learned_from(run.record) != splits.fingerprint():
         raise InputError(
             f"Run {run.id} was trained on other faces ({run.record['data']['source']}) than these "
             f"({splits.source}); name a run on the same data."
