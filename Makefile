@@ -48,6 +48,11 @@ endif
 
 benchmarks = $(filter-out benchmarks/page.py,$(wildcard benchmarks/$(1).py))
 
+# A .venv that was copied or renamed with its folder, or whose Python was replaced, is set up anew.
+ifneq ($(shell .venv/bin/python -c 'import pip' 2>/dev/null && cat $(READY)),$(CURDIR)/.venv)
+.PHONY: $(READY)
+endif
+
 .PHONY: help setup report verify sweep test bench lab lint clean
 
 help:  ## This list

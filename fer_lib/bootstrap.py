@@ -23,7 +23,7 @@ PIP_INDEX = "https://pypi.org/pypi/pip/json"
 
 
 def main() -> int:
-    """Create or update the environment; the file `.venv/ready` says that it is whole."""
+    """Create or update the environment; the file `.venv/ready` says that it is whole, and where."""
     if sys.version_info[:2] not in SUPPORTED:
         other = _supported_python()
         if other:
@@ -34,7 +34,7 @@ def main() -> int:
             "install one of them, or name it: make PYTHON=/path/to/python3.12"
         )
     (ENVIRONMENT / "ready").unlink(missing_ok=True)
-    if _venv_version() != sys.version_info[:2]:
+    if _venv_version() != sys.version_info[:2] or _made_elsewhere():
         shutil.rmtree(ENVIRONMENT, ignore_errors=True)
     try:
         _create()
@@ -43,7 +43,7 @@ def main() -> int:
         return _fail(f"set-up stopped at `{' '.join(error.cmd)}`; its message stands above.")
     except OSError as error:
         return _fail(f"set-up needs the network to fetch packages, but {error}.")
-    (ENVIRONMENT / "ready").touch()
+    (ENVIRONMENT / "ready").write_text(str(ENVIRONMENT))
     return 0
 
 
@@ -90,11 +90,19 @@ def _python() -> Path:
 
 
 def _venv_version() -> tuple[int, int] | None:
-    settings = ENVIRONMENT / "pyvenv.cfg"
-    found = (
-        re.search(r"^version\S* *= *(\d+)\.(\d+)", settings.read_text(), re.M) if settings.is_file() else None
-    )
+    found = re.search(r"^version\S* *= *(\d+)\.(\d+)", _settings(), re.M)
     return (int(found[1]), int(found[2])) if found else None
+
+
+def _made_elsewhere() -> bool:
+    """Whether it was copied or renamed since: its programs start with the path of the Python that they are for."""
+    made = re.search(r"^command *= .* -m venv (?:--\S+ )*(.+)$", _settings(), re.M)
+    return bool(made) and Path(made[1]) != ENVIRONMENT
+
+
+def _settings() -> str:
+    path = ENVIRONMENT / "pyvenv.cfg"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _has(module: str) -> bool:

@@ -1,6 +1,8 @@
 import os
+import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,30 @@ def test_other_python_hands_over_to_one_that_fits(copy, tmp_path):
     done = set_up(copy, path=f"{fitting.parent}{os.pathsep}/usr/bin:/bin", version=(3, 10))
     assert done.stdout == f"handed over: {copy / 'bootstrap.py'}\n"
     assert done.returncode == 0
+
+
+def test_an_environment_that_was_copied_or_renamed_is_known(tmp_path, monkeypatch):
+    here, there = tmp_path / "a project", tmp_path / "copy"
+    venv.create(here, with_pip=False)
+    shutil.copytree(here, there, symlinks=True)
+    for folder, elsewhere in ((here, False), (there, True), (tmp_path / "none", False)):
+        monkeypatch.setattr(bootstrap, "ENVIRONMENT", folder)
+        assert bootstrap._made_elsewhere() == elsewhere
+
+
+@pytest.mark.parametrize(("content", "again"), [("{}/.venv", False), ("/elsewhere/.venv", True), ("", True)])
+def test_make_sets_up_again_what_was_not_set_up_here(tmp_path, content, again):
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    for name in ("requirements.txt", "pyproject.toml"):
+        (tmp_path / name).touch()
+    (tmp_path / ".venv" / "ready").write_text(content.format(tmp_path.resolve()))
+    outside = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    planned = subprocess.run(
+        ["make", "--dry-run", "verify"], cwd=tmp_path, env=outside, capture_output=True, text=True, check=True
+    )
+    assert ("bootstrap.py" in planned.stdout) == again
 
 
 def test_version_of_an_environment_is_read_from_its_settings(tmp_path, monkeypatch):
