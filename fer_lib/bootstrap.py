@@ -97,7 +97,7 @@ def _venv_version() -> tuple[int, int] | None:
 def _made_elsewhere() -> bool:
     """Whether it was copied or renamed since: its programs start with the path of the Python that they are for."""
     made = re.search(r"^command *= .* -m venv (?:--\S+ )*(.+)$", _settings(), re.M)
-    return bool(made) and Path(made[1]) != ENVIRONMENT
+    return made is not None and Path(made[1]) != ENVIRONMENT
 
 
 def _settings() -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from fer_lib import data
 from fer_lib.errors import InputError
+from fer_lib.files import held
 from fer_lib.publish import execute
 from fer_lib.publish.execute import CellError, Parameters
 from fer_lib.publish.sweep import leaderboard, local, page, spec
@@ -115,7 +114,9 @@ def run_sweep(plan: Plan, engine: Engine, *, workers: int = 1) -> Path:
     data.load(
         plan.source, cache=execute.ROOT / "data"
     )  # checked before anything starts, and drawn once for all
-    with _alone(plan.folder):
+    with held(
+        plan.folder, f"This sweep runs already, in another process; its leaderboard is in {plan.folder}."
+    ):
         _train_cnns(plan, engine, workers)
         tasks = plan.tasks()
         missing = [task for task in tasks if not task.is_done]
@@ -191,19 +192,6 @@ def _result(row: Mapping[str, Any]) -> str:
         return f"failed: {row['error'].splitlines()[0]}"
     low, high = row["low"], row["high"]
     return f"validation {row['accuracy']:.1%} [{low:.1%}, {high:.1%}], {row['cpu_seconds']:.1f} CPU s"
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the sweep's folder, so that no second process works on it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(folder / ".lock", timeout=0):
-            yield
-    except filelock.Timeout:
-        raise InputError(
-            f"This sweep runs already, in another process; its leaderboard is in {folder}."
-        ) from None
 
 
 def local_engine(workers: int) -> Engine:
