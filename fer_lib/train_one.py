@@ -84,7 +84,7 @@ def _require_heeded(given: Iterable[str], model: str, parameters: Parameters, *,
         heeded |= {f"q1_cnn.{name}" for name in shape}
     for name in given:
         if name not in heeded:
-            instead = OWN.get(name, f"there are {', '.join(sorted(own))}")
+            instead = OWN.get(name, "it would change nothing; leave it away")
             raise InputError(f"{name} is no parameter of training a {model}: {instead}.")
 
 

@@ -34,7 +34,9 @@ OWN = {
     "PROFILE": "give the profile as make PROFILE=... or --profile",
     "RUN_ROOT": "give the folder of runs as --runs",
     "RUN": "question 1 trains or finds the run that the others look at",
-    **dict.fromkeys(("NAME", "STUDENT_NAME"), "give your name as make STUDENT_NAME=... or --title name=..."),
+    **dict.fromkeys(
+        ("NAME", "STUDENT_NAME"), "make takes your name as STUDENT_NAME=..., fer-lib as --title name=TEXT"
+    ),
 }
 """What the report is told otherwise than by parameters, and how."""
 
