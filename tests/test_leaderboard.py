@@ -1,17 +1,18 @@
 """What a report and a page say of a leaderboard."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT
+from notebook_cells import run_cell
 
 from fer_lib import plots
 from fer_lib.errors import InputError
 from fer_lib.publish.answer import Answer
 from fer_lib.publish.sweep import leaderboard
 from fer_lib.words import words
+
+FACES = "1234567890123456"  # a fingerprint that looks like a number
 
 
 def board(accuracies: list[float], costs: list[float]) -> pd.DataFrame:
@@ -28,7 +29,8 @@ def board(accuracies: list[float], costs: list[float]) -> pd.DataFrame:
             "mega_multiply_adds": 1.0,
             "thousand_predictions": 0.1,
             "run": f"cnn-{number}",
-            "notebook": "",
+            "data": FACES,
+            "notebook": f"points/{number}/q1_cnn.ipynb",
         }
         for number, (accuracy, cost) in enumerate(zip(accuracies, costs, strict=True), start=1)
     ]
@@ -69,16 +71,34 @@ def test_leaderboard_that_cannot_be_used_is_a_sentence(text, sentence, tmp_path)
 
 
 @pytest.mark.parametrize("language", ["en", "zh-TW"])
-def test_question_1_shows_a_sweep(language, tmp_path, capsys):
-    leaderboard.write(board([0.5, 0.62, 0.66, 0.4], [1, 2, 3, 4]), tmp_path / "mine")
-    cells = json.loads((ROOT / "notebooks" / "q1_cnn.ipynb").read_text(encoding="utf-8"))["cells"]
-    [code] = [code for cell in cells if (code := "".join(cell["source"])).startswith("if SWEEP:")]
+def test_question_1_shows_a_sweep_and_names_it_everywhere(language, capsys):
     known = {"Path": Path, "leaderboard": leaderboard, "plots": plots, "word": words(language)}
+    known |= {
+        "board": board([0.5, 0.62, 0.66, 0.4], [1, 2, 3, 4]),
+        "LANGUAGE": language,
+        "SWEEP": "../sweeps/mine",
+    }
     plots.use_style(language)
-    answer = Answer("q1", language)
-    exec(code, {**known, "answer": answer, "LANGUAGE": language, "SWEEP": str(tmp_path / "mine")})
+    run_cell("q1_cnn", "if SWEEP:", answer=Answer("q1", language), **known)
     shown = capsys.readouterr().out
-    assert "±5.0" in shown and "66.00%" in shown and "mine" in shown
+    assert "±5.0" in shown and "66.00%" in shown and "cnn-3" in shown
+    assert sum("mine" in line for line in shown.splitlines()) == 3  # a table and two figures
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "sentence"),
+    [
+        ("notebook", "points/1/q2_dnn.ipynb", "is a sweep of q2_dnn; one of q1_cnn is wanted here"),
+        ("data", "other", "learned from other faces than these; sweep with the same DATA"),
+    ],
+)
+def test_question_1_refuses_a_sweep_of_another_question_or_of_other_faces(column, value, sentence, tmp_path):
+    found = board([0.5, 0.6], [1, 2])
+    leaderboard.write(found, tmp_path)
+    assert len(leaderboard.read(tmp_path, notebook="q1_cnn", faces=FACES)) == 2
+    leaderboard.write(found.assign(**{column: value}), tmp_path)
+    with pytest.raises(InputError, match=sentence):
+        leaderboard.read(tmp_path, notebook="q1_cnn", faces=FACES)
 
 
 @pytest.mark.parametrize("language", ["en", "zh-TW"])

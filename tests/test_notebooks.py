@@ -1,25 +1,16 @@
 """Cells of the committed notebooks, run with what they need, and the words that they choose."""
 
-import json
 from dataclasses import fields
 
 import pandas as pd
 import pytest
 from conftest import ROOT
+from notebook_cells import run_cell
 
 from fer_lib.publish import execute
 from fer_lib.publish.answer import Answer
 from fer_lib.training import Recipe
 from fer_lib.words import words
-
-
-def run_cell(name: str, beginning: str, *, upto: str = "", **known: object) -> dict[str, object]:
-    """Run the cell of a notebook that begins so, up to a line; what it leaves."""
-    cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
-    [code] = [code for cell in cells if (code := "".join(cell["source"])).startswith(beginning)]
-    variables = {**execute.defaults(name), **known}
-    exec(code.partition(upto)[0] if upto else code, variables)
-    return variables
 
 
 @pytest.mark.parametrize("language", ["en", "zh-TW"])

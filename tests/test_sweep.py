@@ -127,6 +127,18 @@ def test_point_that_takes_more_than_it_may_is_ended_and_not_tried_again(project)
     assert len((project / "runs" / "begun.txt").read_text().split()) == 2
 
 
+def test_point_that_asks_for_more_faces_than_there_are_is_refused_before_any_starts(project):
+    plan = sweep_project.plan(project, "notebook: q1_cnn\ngrid: {TRAIN_LIMIT: [24, 25]}")
+    with pytest.raises(InputError, match="The point TRAIN_LIMIT=25 asks for more than the 24 faces"):
+        sweep(plan)
+    assert not plan.folder.exists() and not (project / "runs").exists()
+
+
+def test_limit_that_all_points_share_may_be_above_the_faces_there_are(project):
+    sweep(sweep_project.plan(project, "notebook: q1_cnn\nparameters: {TRAIN_LIMIT: 99}\ngrid: {EPOCHS: [1]}"))
+    assert len(board(project)) == 1
+
+
 def test_second_process_on_the_same_sweep_is_told_so(project):
     plan = sweep_project.plan(project, GRID)
     with run._alone(plan.folder), pytest.raises(InputError, match="runs already, in another process"):

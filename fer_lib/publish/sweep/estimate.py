@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_lib import data
 from fer_lib.publish import execute
 from fer_lib.publish.execute import Parameters
-from fer_lib.publish.sweep.run import Plan
+from fer_lib.publish.sweep.run import Plan, load_faces
 
 START_SECONDS = 6.0
 """CPU seconds that a worker needs before its first point, and"""
@@ -39,7 +38,7 @@ class _Cost:
 
 def describe(plan: Plan, workers: int) -> str:
     """A line for each point that is missing or there, and the time that the missing ones take."""
-    faces = len(data.load(plan.source, cache=execute.ROOT / "data").train)
+    faces = len(load_faces(plan).train)
     known = list(_known([plan.run_root, execute.ROOT / "runs"]))
     cnns, points = plan.cnn_tasks(), plan.tasks()
     tasks = [*cnns, *points]

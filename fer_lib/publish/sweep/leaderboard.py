@@ -26,7 +26,8 @@ MEASURED = (
 """Columns of numbers: validation accuracy with its 95% interval, CPU seconds of training, size, work for a face, and
 CPU seconds for 1,000 predictions."""
 
-_LAST = ("run", "notebook", "error")
+_LAST = ("run", "data", "notebook", "error")
+"""Columns of texts: the run's id, the fingerprint of the faces that it learned from, where its notebook lies."""
 _FILE = "leaderboard.csv"
 _SHOWN = 10
 
@@ -43,6 +44,7 @@ def row(point: int, varied: Mapping[str, Any], facts: Mapping[str, Any], noteboo
         "mega_multiply_adds": facts["mega_multiply_adds"],
         "thousand_predictions": facts["cpu_seconds"]["thousand_predictions"],
         "run": facts["run"]["id"],
+        "data": facts["data"]["fingerprint"],
         "notebook": notebook,
     }
 
@@ -84,19 +86,30 @@ def path_in(folder: Path) -> Path:
     return path
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path, *, notebook: str = "", faces: str = "") -> pd.DataFrame:
     """The leaderboard in the folder of a sweep, without the points that failed.
 
+    Args:
+        folder: Of the sweep.
+        notebook: What the sweep must be of, such as "q1_cnn"; "" for any.
+        faces: The fingerprint of the faces that its models must have learned from; "" for any.
+
     Raises:
-        InputError: There is none, it is none of ours, or every point failed.
+        InputError: There is none, it is none of ours, every point failed, or it is another sweep than wanted.
     """
     path = path_in(folder)
-    frame = pd.read_csv(path)
+    frame = pd.read_csv(path, dtype=dict.fromkeys(_LAST, str))
     if missing := {"rank", "point", *MEASURED, *_LAST} - set(frame.columns):
-        raise InputError(f"{path} has no column {sorted(missing)[0]}; a leaderboard of `make sweep` has.")
+        raise InputError(f"{path} has no column {sorted(missing)[0]}; `make sweep` writes one that has.")
     frame = frame[frame["accuracy"].notna()]
     if frame.empty:
         raise InputError(f"In {path} every point failed; the column `error` says why.")
+    if notebook and not (names := frame["notebook"].map(lambda place: Path(place).stem)).eq(notebook).all():
+        raise InputError(f"{path} is a sweep of {names.iloc[0]}; one of {notebook} is wanted here.")
+    if not frame["data"].str.startswith(faces).all():
+        raise InputError(
+            f"{path} is a sweep of models that learned from other faces than these; sweep with the same DATA."
+        )
     return frame.astype({"rank": int, "parameters": int})
 
 
@@ -114,12 +127,12 @@ def facts(frame: pd.DataFrame) -> dict[str, Any]:
         what was varied; `front`, models of the Pareto front; `spread`, percentage points from worst to best.
     """
     first, last = frame.iloc[0], frame.iloc[-1]
-    numbers = ["accuracy", "low", "high", "cpu_seconds", "parameters"]
+    kept = ["accuracy", "low", "high", "cpu_seconds", "parameters", "run"]
     return {
         "models": len(frame),
         "shown": min(len(frame), _SHOWN),
-        "best": first[numbers].to_dict(),
-        "worst": last[numbers].to_dict(),
+        "best": first[kept].to_dict(),
+        "worst": last[kept].to_dict(),
         "settings": ", ".join(f"{name}={first[name]}" for name in varied(frame)),
         "names": ", ".join(varied(frame)),
         "margin": 50 * float(first["high"] - first["low"]),

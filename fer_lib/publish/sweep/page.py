@@ -23,7 +23,7 @@ _FORMATS = {
     "thousand_predictions": "{:.2f}",
 }
 _REPORT = Path(__file__).parents[3] / "report"
-_HIDDEN = ("run", "notebook", "error")
+_HIDDEN = ("run", "data", "notebook", "error")
 _FEWEST = 3  # models that make a figure
 
 

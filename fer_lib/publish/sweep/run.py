@@ -7,12 +7,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from fer_lib import data
 from fer_lib.errors import InputError
+from fer_lib.faces import FaceSplits
 from fer_lib.files import held
 from fer_lib.publish import execute
 from fer_lib.publish.execute import CellError, Parameters
@@ -96,6 +97,28 @@ class Plan:
         return {notebook: execute.code_digest(notebook) for notebook in ("q1_cnn", self.sweep.notebook)}
 
 
+def load_faces(plan: Plan) -> FaceSplits:
+    """The faces of a sweep.
+
+    Raises:
+        InputError: They cannot be used, or points that differ in TRAIN_LIMIT would learn from the same ones.
+    """
+    splits = data.load(plan.source, cache=execute.ROOT / "data")
+
+    @cache
+    def available(share: float, seed: int) -> int:
+        return len(data.split_validation(splits.train, fraction=share, seed=seed)[0])
+
+    for number, point in enumerate(plan.sweep.points):
+        faces = available(float(point["VALIDATION"]), int(point["SEED"]))
+        if "TRAIN_LIMIT" in plan.sweep.varied and int(point["TRAIN_LIMIT"]) > faces:
+            raise InputError(
+                f"The point {plan.title(number)} asks for more than the {faces:,} faces that there are to learn from; "
+                "lower its TRAIN_LIMIT, or name more faces, as DATA=drawn:train=30000 does."
+            )
+    return splits
+
+
 def run_sweep(plan: Plan, engine: Engine, *, workers: int = 1) -> Path:
     """Run what is missing of a sweep and keep its leaderboard.
 
@@ -108,12 +131,10 @@ def run_sweep(plan: Plan, engine: Engine, *, workers: int = 1) -> Path:
         The leaderboard.
 
     Raises:
-        InputError: The data cannot be used, or the sweep runs already.
+        InputError: The data cannot be used or are too few, or the sweep runs already.
         CellError: Some points failed; all others were run.
     """
-    data.load(
-        plan.source, cache=execute.ROOT / "data"
-    )  # checked before anything starts, and drawn once for all
+    load_faces(plan)  # checked before anything starts, and drawn once for all
     with held(
         plan.folder, f"This sweep runs already, in another process; its leaderboard is in {plan.folder}."
     ):
