@@ -122,21 +122,12 @@ def accuracies(run: Run, splits: FaceSplits, *, public: float = 0.0, private: fl
     Raises:
         InputError: A given accuracy is not a share, or one that is measured.
     """
-    for name, share in (("public", public), ("private", private)):
-        if not 0 <= share <= 1:
-            raise InputError(
-                f"The {name} accuracy must be a share between 0 and 1 such as 0.6598, but was {share}."
-            )
+    require_unmeasured(splits, public=public, private=private)
     seen, measured = run.record["tests"], run.metrics["accuracy"]
     known = {name for name, faces in splits.tests.items() if seen.get(name) == faces.fingerprint()}
     rows = [("training", run.metrics["training_accuracy"], None, None, run.record["faces"]["train"])]
     for split, given in (("validation", 0.0), ("public", public), ("private", private), ("test", 0.0)):
         if split in measured and split in known | {"validation"}:
-            if given:
-                raise InputError(
-                    f"The {split} accuracy is given as {given}, but the {split} faces of {splits.source} have labels, "
-                    "and it is measured; leave it away."
-                )
             found = measured[split]
             rows.append((split, found["value"], found["low"], found["high"], found["faces"]))
         elif given:
@@ -145,6 +136,24 @@ def accuracies(run: Run, splits: FaceSplits, *, public: float = 0.0, private: fl
     if len(tests) == 2:
         rows.append(("average", sum(tests) / 2, None, None, None))
     return pd.DataFrame(rows, columns=["split", "accuracy", "low", "high", "faces"]).convert_dtypes()
+
+
+def require_unmeasured(splits: FaceSplits, *, public: float, private: float) -> None:
+    """Stop, best before training, where Kaggle's boards are said to have judged what is measured here.
+
+    Raises:
+        InputError: A given accuracy is not a share, or its test faces have labels.
+    """
+    for split, share in (("public", public), ("private", private)):
+        if not 0 <= share <= 1:
+            raise InputError(
+                f"The {split} accuracy must be a share between 0 and 1 such as 0.6598, but was {share}."
+            )
+        if share and split in splits.tests and splits.tests[split].labels is not None:
+            raise InputError(
+                f"The {split} accuracy is given as {share}, but the {split} faces of {splits.source} have labels, by "
+                "which it is measured; leave it away."
+            )
 
 
 def views_of(record: Mapping[str, Any]) -> tuple[View, ...]:
