@@ -33,7 +33,7 @@ DRAWING_CODE = ("synthetic", "drawing", "anatomy", "faces", "emotions")
 """The modules that decide what is drawn."""
 
 READING_CODE = (
-    "data", "sources", "packed", "tables", "csv_faces", "npz_faces", "image_faces", "ferplus", "face_cache",
+    "data", "sources", "packed", "tables", "csv_faces", "npz_faces", "image_faces", "photo", "ferplus", "face_cache",
     "faces", "emotions",
 )  # fmt: skip
 """The modules that decide what is read."""

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from fer_lib import filters, gradients, networks, photo, plots, saliency
 from fer_lib.emotions import EMOTION_NAMES
+from fer_lib.errors import InputError
 from fer_lib.faces import Faces
 from fer_lib.words import words
 
@@ -89,23 +90,36 @@ def filters_view(
 def saliency_explorer(
     model: keras.Model, faces: Faces, *, method: str = "occlusion", language: str = "en", seed: int = 0
 ) -> widgets.Widget:
-    """Choose a face (or upload a photograph), a method, a class and a share to keep, and see `saliency_view`."""
+    """Choose a face (or upload a photograph), a method, a class and a share to keep, and see `saliency_view`.
+
+    Raises:
+        InputError: There are no faces to choose from.
+    """
+    if not len(faces):
+        raise InputError("There are no faces to choose from; name a run that held some out, or other data.")
     word, names = words(language), EMOTION_NAMES[language]
 
     def show(face: int, upload: Any, method: str, label: int | None, keep: float) -> None:
         pixels = faces.pixels[face]
         if upload:
-            pixels, found = photo.portrait(io.BytesIO(upload[0]["content"]))
+            try:
+                pixels, found = photo.portrait(io.BytesIO(upload[0]["content"]), name=upload[0]["name"])
+            except InputError as error:
+                print(error)
+                return
             if not found:
                 print(word["no_face"])
         _show(
             saliency_view(model, pixels, method=method, label=label, keep=keep, language=language, seed=seed)
         )
 
+    chosen = widgets.IntSlider(0, 0, len(faces) - 1, description=word["original"], continuous_update=False)
+    photograph = widgets.FileUpload(accept="image/*", description=word["photo"])
+    chosen.observe(lambda _: photograph.set_trait("value", ()), "value")
     return widgets.interactive(
         show,
-        face=widgets.IntSlider(0, 0, len(faces) - 1, description=word["original"], continuous_update=False),
-        upload=widgets.FileUpload(accept="image/*", description=word["photo"]),
+        face=chosen,
+        upload=photograph,
         method=widgets.Dropdown(
             options=[(word[name], name) for name in saliency.METHODS],
             value=method,

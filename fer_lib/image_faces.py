@@ -17,6 +17,7 @@ from fer_lib.emotions import EMOTION_NAMES, EMOTIONS, FACE_SIZE
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
 from fer_lib.packed import PICTURES, Entry
+from fer_lib.photo import grey
 from fer_lib.tables import (
     MOST_FACES,
     MOST_PROBLEMS,
@@ -147,17 +148,10 @@ def _face(image: Image.Image) -> npt.NDArray[np.uint8]:
     plain = image.mode == "L" and "transparency" not in image.info
     if plain and image.size == (FACE_SIZE, FACE_SIZE) and image.format == "PNG":
         return np.asarray(image)
-    upright: Image.Image = ImageOps.exif_transpose(image)
-    if deep := upright.mode.startswith("I"):  # 16 bits a pixel, which convert("L") would cut off at 255
-        upright = upright.convert("F")
-    elif not plain:
-        if "transparency" in upright.info or upright.mode in ("LA", "PA", "RGBA"):
-            seen = upright.convert("RGBA")
-            upright = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
-        upright = upright.convert("L")
+    upright = grey(image)
     if upright.size != (FACE_SIZE, FACE_SIZE):
         upright = ImageOps.fit(upright, (FACE_SIZE, FACE_SIZE), Image.Resampling.BICUBIC)
-    return np.rint(np.asarray(upright) / 257).clip(0, 255).astype(np.uint8) if deep else np.asarray(upright)
+    return np.asarray(upright)
 
 
 def _placed(entries: Iterable[Entry]) -> list[tuple[_Place, Entry]]:

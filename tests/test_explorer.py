@@ -16,6 +16,7 @@ from PIL import Image
 
 from fer_lib import explorer, plots
 from fer_lib.emotions import EMOTION_NAMES
+from fer_lib.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -57,19 +58,42 @@ def test_a_view_is_headed_by_the_class_and_its_probability(model):
     assert any(text.get_text().startswith(answer) for text in own.axes[0].texts)
 
 
-def test_a_photograph_without_a_face_is_explained_by_its_middle_and_that_is_said(model, capsys):
-    panel = explorer.saliency_explorer(model, striped_faces(1), method="gradient")
+def uploaded(panel, name, content):
+    """Upload a file and see what is printed."""
     upload = next(child for child in panel.children if isinstance(child, widgets.FileUpload))
-    photo = io.BytesIO()
-    Image.fromarray(np.full((50, 70), 128, np.uint8)).save(photo, "PNG")
-    content = memoryview(photo.getvalue())
     upload.value = (
         {
-            "name": "me.png", "type": "image/png", "size": len(content), "content": content,
+            "name": name, "type": "image/png", "size": len(content), "content": memoryview(content),
             "last_modified": datetime.now(UTC),
         },
     )  # fmt: skip
+    return upload
+
+
+def test_a_photograph_without_a_face_is_explained_by_its_middle_until_another_face_is_chosen(model, capsys):
+    panel = explorer.saliency_explorer(model, striped_faces(2), method="gradient")
+    photo = io.BytesIO()
+    Image.fromarray(np.full((50, 70), 128, np.uint8)).save(photo, "PNG")
+    upload = uploaded(panel, "me.png", photo.getvalue())
     panel.update()
     printed = capsys.readouterr()
     assert "No face was found in the photograph" in printed.out
     assert "Traceback" not in printed.out + printed.err
+    next(child for child in panel.children if isinstance(child, widgets.IntSlider)).value = 1
+    capsys.readouterr()
+    panel.update()
+    assert upload.value == () and "No face" not in capsys.readouterr().out
+
+
+def test_an_upload_that_is_no_picture_is_named(model, capsys):
+    panel = explorer.saliency_explorer(model, striped_faces(1), method="gradient")
+    uploaded(panel, "notes.txt", b"hello")
+    panel.update()
+    printed = capsys.readouterr()
+    assert "notes.txt cannot be read as a picture" in printed.out
+    assert "BytesIO" not in printed.out and "Traceback" not in printed.out + printed.err
+
+
+def test_no_faces_to_choose_from_are_refused(model):
+    with pytest.raises(InputError, match="no faces to choose from"):
+        explorer.saliency_explorer(model, striped_faces(0))

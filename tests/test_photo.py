@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from fer_lib.errors import InputError
+from fer_lib.image_faces import read_picture
 from fer_lib.photo import portrait
 
 
@@ -38,3 +39,20 @@ def test_what_is_no_picture_is_said(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(InputError, match=r"notes\.txt cannot be read as a picture"):
         portrait(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize("mode", ["I;16", "LA", "RGBA", "P"])
+def test_both_readers_of_pictures_see_the_same_grey(mode):
+    values = np.arange(48 * 48).reshape(48, 48)
+    if mode == "I;16":
+        picture = Image.fromarray((28 * values).astype(np.uint16))
+    else:
+        picture = Image.fromarray((values % 251).astype(np.uint8)).convert(mode)
+    file = io.BytesIO()
+    picture.save(file, "PNG", **({"transparency": 7} if mode == "P" else {}))
+    if mode in ("LA", "RGBA"):
+        picture.putalpha(Image.fromarray((values % 241).astype(np.uint8)))
+        picture.save(file := io.BytesIO(), "PNG")
+    seen = portrait(io.BytesIO(file.getvalue())).pixels
+    np.testing.assert_array_equal(seen, read_picture(file.getvalue()))
+    assert len(np.unique(seen)) > 100
