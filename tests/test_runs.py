@@ -96,11 +96,6 @@ def test_models_validated_on_other_faces_are_not_compared(run):
         runs.require_same_validation(run, seed=1, validation=0.15)
 
 
-def test_negative_seed_is_refused(root, splits):
-    with pytest.raises(InputError, match="seed must be at least 0"):
-        runs.train_or_reuse(splits, SPEC, RECIPE, seed=-1, root=root, progress=False)
-
-
 def test_train_limit_takes_a_part_of_the_faces(root, splits):
     recipe = Recipe(epochs=1, batch_size=64, optimizer="Adam", train_limit=100)
     assert (
@@ -205,6 +200,14 @@ def test_a_run_without_validation_measures_the_tests_alone(root, splits):
     assert run.record["faces"] == {"train": 280, "validation": 0, "available": 280}
     with pytest.raises(InputError, match="held out no faces"):
         run.facts(splits)
+    with pytest.raises(InputError, match="has no validation faces to look at, but public, private"):
+        run.probabilities("validation")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_generator_takes_is_refused(root, splits, seed):
+    with pytest.raises(InputError, match=r"The seed must be at least 0 and below 2\*\*32"):
+        runs.train_or_reuse(splits, SPEC, RECIPE, seed=seed, root=root, progress=False)
 
 
 def test_votes_that_are_wanted_must_be_there(root, splits):

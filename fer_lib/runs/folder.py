@@ -104,8 +104,18 @@ class Run:
         return views_of(self.record)
 
     def probabilities(self, split: str) -> npt.NDArray[np.float32]:
-        """Predicted probabilities (n, 7) of "validation" or a test split, in the order of its faces."""
-        return read_predictions(self.path / "predictions.npz")[split]
+        """Predicted probabilities (n, 7) of "validation" or a test split, in the order of its faces.
+
+        Raises:
+            InputError: It held out no faces for validation, or has not seen such a test.
+        """
+        known = read_predictions(self.path / "predictions.npz")
+        if split not in known:
+            raise InputError(
+                f"Run {self.id} has no {split} faces to look at, but {', '.join(known) or 'none'}; name a run that "
+                "held some out (VALIDATION above 0) and has seen these tests."
+            )
+        return known[split]
 
 
 def accuracies(run: Run, splits: FaceSplits, *, public: float = 0.0, private: float = 0.0) -> pd.DataFrame:

@@ -79,8 +79,8 @@ def train_or_reuse(
         ready_made: Whether the weights that come with the package will do, where they are of this very run. The
             run's record then says `pretrained`.
     """
-    if seed < 0:
-        raise InputError(f"The seed must be at least 0, but was {seed}.")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"The seed must be at least 0 and below 2**32 ({2**32:,}), but was {seed}.")
     train, validation = _divide(splits, recipe, seed)
     record = {
         "format": FORMAT,
