@@ -12,6 +12,10 @@ import filelock
 
 from fer_lib.errors import InputError
 
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)  # read once: asking sets it, and a file that another thread makes meanwhile goes by that
+_MODE = 0o666 & ~_UMASK
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -27,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _sync(temporary)
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(_MODE)
         temporary.replace(path)
     except OSError as error:
         if error.filename is None and error.errno is not None:  # written to an open file, as on a full disk
@@ -70,9 +74,3 @@ def _sync(path: Path) -> None:
     """Have the file on disk before another one is given up for it."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
