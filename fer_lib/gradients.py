@@ -101,6 +101,9 @@ def layer_gradients(
         ValueError: As in `input_gradients`.
     """
     targets = _check_targets(model, images, targets)
+    if not len(images):
+        none = np.zeros((0, *maps_and_scores(model, layer).outputs[0].shape[1:]), np.float32)
+        return none, none
     function = compiled(
         model, f"layer {layer}", lambda: _layer_gradient_function(maps_and_scores(model, layer))
     )

@@ -84,7 +84,9 @@ def test_bytes_give_the_same_gradients_as_floats():
 
 
 def test_no_images_give_no_gradients():
-    assert input_gradients(small_cnn(), random_images(0), np.array([], np.int64)).shape == (0, *SHAPE)
+    model, images, targets = small_cnn(), random_images(0), np.array([], np.int64)
+    assert input_gradients(model, images, targets).shape == (0, *SHAPE)
+    assert gradients.scores(model, images).shape == (0, 7)
 
 
 def test_the_batch_size_changes_nothing():

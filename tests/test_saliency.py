@@ -125,6 +125,11 @@ def test_a_map_does_not_depend_on_the_other_images(curved, method):
     np.testing.assert_allclose(together[3:4], alone, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_no_images_have_no_maps(curved, method):
+    assert saliency_maps(curved, random_images(0), method=method).shape == (0, *SHAPE[:2])
+
+
 def test_smoothgrad_without_samples_is_refused(curved):
     with pytest.raises(ValueError, match="samples must be at least 1, but was 0"):
         saliency_maps(curved, random_images(1), method="smoothgrad", samples=0)
