@@ -99,6 +99,9 @@ class Recipe:
     train_limit: int = 0
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.type == "float":  # one id for 4 and 4.0
+                object.__setattr__(self, field.name, float(getattr(self, field.name)))
         choices = {"optimizer": tuple(OPTIMIZERS), "schedule": SCHEDULES, "precision": PRECISIONS}
         for name, allowed in choices.items():
             value = getattr(self, name)
@@ -324,7 +327,7 @@ def _measured(model: keras.Model, validation: Faces, position: Position) -> Epoc
 
 
 def _learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    if recipe.schedule == "constant":
+    if recipe.schedule == "constant" or steps == 1:  # a climb's first step is from 0
         return recipe.learning_rate
     warm_up = max(1, round(WARM_UP * steps))
     return keras.optimizers.schedules.CosineDecay(

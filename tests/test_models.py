@@ -1,4 +1,6 @@
 import dataclasses
+import json
+import tracemalloc
 
 import keras
 import numpy as np
@@ -237,3 +239,17 @@ def test_compact_heeds_every_setting_of_its_spec():
 def test_impossible_spec_is_refused_in_one_sentence(settings, message):
     with pytest.raises(InputError, match=message):
         ModelSpec(**settings)
+
+
+def test_a_whole_number_is_the_same_model_as_the_float():
+    assert json.dumps(ModelSpec("dnn", width=1).record) == json.dumps(ModelSpec("dnn", width=1.0).record)
+
+
+def test_faces_are_standardised_by_numpys_deviation_to_the_bit_without_a_copy_in_floats():
+    pixels = np.random.default_rng(0).integers(0, 200, (2001, 48, 48)).astype(np.uint8)
+    tracemalloc.start()
+    layer = build(ModelSpec("dnn", width=0.01), pixels).get_layer("standardisation")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert layer.scale == 1 / float(pixels.std(dtype=np.float64))
+    assert peak < 5 * pixels.size

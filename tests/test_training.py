@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import keras
 import numpy as np
@@ -117,6 +118,20 @@ def test_cosine_schedule_climbs_and_ends_at_nothing():
     rates = [float(schedule(step)) for step in (0, 5, 10, 50, 100)]
     assert rates[0] < rates[1] < rates[2] == pytest.approx(0.01)
     assert rates[2] > rates[3] > rates[4] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_training_of_one_step_learns_at_the_full_rate():
+    model = build(SPEC, FACES.pixels)
+    compile_model(
+        model, Recipe(epochs=1, batch_size=len(FACES), learning_rate=0.01, schedule="cosine"), len(FACES)
+    )
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
+
+
+def test_a_whole_number_is_the_same_recipe_as_the_float():
+    assert json.dumps(Recipe(shift=3, validation=0).record) == json.dumps(
+        Recipe(shift=3.0, validation=0.0).record
+    )
 
 
 @pytest.mark.parametrize(
