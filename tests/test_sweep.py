@@ -14,6 +14,7 @@ import sweep_project
 
 from fer_lib import cli
 from fer_lib.errors import InputError
+from fer_lib.files import held
 from fer_lib.publish.execute import CellError
 from fer_lib.publish.sweep import leaderboard, run
 
@@ -135,13 +136,13 @@ def test_point_that_asks_for_more_faces_than_there_are_is_refused_before_any_sta
 
 
 def test_limit_that_all_points_share_may_be_above_the_faces_there_are(project):
-    sweep(sweep_project.plan(project, "notebook: q1_cnn\nparameters: {TRAIN_LIMIT: 99}\ngrid: {EPOCHS: [1]}"))
-    assert len(board(project)) == 1
+    text = "notebook: q1_cnn\nparameters: {TRAIN_LIMIT: 99}\ngrid: {EPOCHS: [1]}"
+    assert len(run.load_faces(sweep_project.plan(project, text)).train) == 28
 
 
 def test_second_process_on_the_same_sweep_is_told_so(project):
     plan = sweep_project.plan(project, GRID)
-    with run._alone(plan.folder), pytest.raises(InputError, match="runs already, in another process"):
+    with held(plan.folder, "taken"), pytest.raises(InputError, match="runs already, in another process"):
         sweep(plan)
 
 
