@@ -99,9 +99,11 @@ def test_choices_are_those_of_the_modules_that_define_them(name, known):
 
 
 @pytest.mark.parametrize("name", execute.NOTEBOOKS)
-def test_every_number_of_a_notebook_has_a_type_and_a_range(name):
-    numbers = {key for key, value in execute.defaults(name).items() if type(value) in (int, float)}
-    assert numbers <= (parameters._REAL | parameters._WHOLE).keys()
+def test_every_number_and_switch_of_a_notebook_is_known(name):
+    committed = {key: type(value) for key, value in execute.defaults(name).items()}
+    assert {
+        key: kind for key, kind in committed.items() if kind is not str
+    }.items() <= parameters._TYPES.items()
 
 
 @pytest.mark.parametrize(
@@ -111,6 +113,7 @@ def test_every_number_of_a_notebook_has_a_type_and_a_range(name):
         ("EPOCHS = 12", "EPOCHS = 12 epochs", "line 19: this is no Python: EPOCHS = 12 epochs"),
         ("EPOCHS = 12", "EPOCHS = 12.5", "EPOCHS must be a whole number, but was 12.5."),
         ("WIDTH = 0.125", "WIDTH = None", "WIDTH must be a number, True, False or a text"),
+        ("AUGMENT = False", "AUGMENT = 1", "AUGMENT must be true or false, but was 1."),
         ("SEED = 0", "SEED = -1", "SEED must be at least 0, but was -1."),
         ('\\"Adam\\"', '\\"Adamm\\"', "Unknown OPTIMIZER: Adamm; did you mean Adam?"),
     ],

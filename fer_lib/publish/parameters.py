@@ -74,6 +74,14 @@ _CHOICES = {
 TITLE_VARIABLES = ("STUDENT_ID", "DEPARTMENT", "STUDENT_NAME", "COLLABORATORS_Q1")
 """What make takes beside parameters: the title block."""
 
+_TYPES: dict[str, type[Scalar]] = {
+    **dict.fromkeys(_REAL, float),
+    **dict.fromkeys(_WHOLE, int),
+    **dict.fromkeys(("AUGMENT", "STANDARDISE", "READY_MADE"), bool),
+    **dict.fromkeys(_CHOICES, str),
+}
+"""What is written in a cell does not change these: `WIDTH = 1` is a number still."""
+
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -88,7 +96,7 @@ def as_type(key: str, value: Any, default: Scalar) -> Scalar:
     Raises:
         InputError: It is of another type, or none that the parameter can be.
     """
-    kind = float if key in _REAL else int if key in _WHOLE else type(default)
+    kind = _TYPES.get(key, type(default))
     try:
         typed = _converted(value, kind)
     except (ValueError, KeyError, OverflowError):
