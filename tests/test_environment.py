@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from fer_lib import bootstrap
 from fer_lib.publish.execute import profile_names
+from fer_lib.publish.parameters import TITLE_VARIABLES
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SUPPORTED = SpecifierSet(PROJECT["requires-python"])
@@ -89,6 +90,11 @@ def test_make_refuses_what_a_target_would_not_look_at(asked: list[str], unused: 
     )
     assert done.returncode == (2 if unused else 0)
     assert (f"takes no {unused};" in done.stderr) == bool(unused)
+
+
+def test_hints_know_the_title_variables_of_make():
+    [line] = re.findall(r"^TITLE_VARIABLES := (.*)", read("Makefile"), re.MULTILINE)
+    assert set(TITLE_VARIABLES) <= set(line.split())
 
 
 def test_make_refuses_a_benchmark_that_is_not_there():
