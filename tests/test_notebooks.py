@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 from notebook_cells import run_cell
 
+from fer_lib import models
 from fer_lib.publish import execute
 from fer_lib.publish.answer import Answer
 from fer_lib.training import Recipe
@@ -56,3 +57,15 @@ def test_time_of_another_machine_is_not_set_beside_that_of_this_one():
         left = run_cell("q2_dnn", "rows = [", upto="answer.source", **known)
         shown = left["comparison"][word["seconds_per_epoch"]]
         assert ["" if pd.isna(time) else f"{time:.1f}" for time in shown] == times
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "words"),
+    [(True, True, "as in question 1"), (True, False, "first standardised"), (False, True, "divided by 255")],
+)
+def test_input_of_the_dense_network_is_told_as_it_is(ours, theirs, words, capsys):
+    cnn = {"model": {"standardise": theirs}, "parameters": 10}
+    facts = {"cnn": cnn, "model": {"dense_dropout": 0.3, "conv_dropout": 0.0}, "parameters": 10}
+    known = {"answer": Answer("q2", "en"), "facts": facts, "STANDARDISE": ours}
+    run_cell("q2_dnn", "hidden_layers = ", upto="answer.table", models=models, **known)
+    assert words in capsys.readouterr().out

@@ -78,11 +78,9 @@ def path_in(folder: Path) -> Path:
     Raises:
         InputError: There is none.
     """
-    path = folder / _FILE
+    path = (folder / _FILE).resolve()
     if not path.is_file():
-        raise InputError(
-            f"There is no leaderboard {path.resolve()}; make it with `make sweep`, name its folder."
-        )
+        raise InputError(f"There is no leaderboard {path}; make it with `make sweep`, name its folder.")
     return path
 
 
