@@ -26,7 +26,8 @@ from typing import Any
 import yaml
 from page import machine, write_section
 
-from fer_lib.publish.execute import ROOT, Parameters, source_notebook
+from fer_lib.publish.execute import ROOT, source_notebook
+from fer_lib.publish.parameters import Parameters
 from fer_lib.publish.sweep import spec
 
 SWEEP = ROOT / "notebooks" / "sweeps" / "cnn.yaml"

@@ -9,7 +9,8 @@ from typing import Any
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
 from fer_lib.models import ModelSpec, build, dnn_width
-from fer_lib.publish.execute import Parameters, resolve
+from fer_lib.publish.execute import resolve
+from fer_lib.publish.parameters import Parameters
 from fer_lib.training import Recipe
 
 OWN = {

@@ -15,11 +15,7 @@ import yaml
 
 from fer_lib import data
 from fer_lib.errors import InputError
-from fer_lib.publish.parameters import TITLE_VARIABLES
-from fer_lib.publish.parameters import Parameters as Parameters
-from fer_lib.publish.parameters import Scalar as Scalar
-from fer_lib.publish.parameters import as_type as as_type
-from fer_lib.publish.parameters import require_known as require_known
+from fer_lib.publish.parameters import TITLE_VARIABLES, Parameters, Scalar, as_type, require_known
 
 ROOT = Path(__file__).parents[2]
 """The project's folder."""

@@ -22,7 +22,7 @@ from fer_lib.publish.document import Report
 from fer_lib.publish.execute import NOTEBOOKS, ROOT
 from fer_lib.publish.kernel import Kernel
 from fer_lib.publish.own import file_for, read_own
-from fer_lib.publish.parameters import require_comparable
+from fer_lib.publish.parameters import Parameters, require_comparable
 from fer_lib.publish.prose import read_sections
 from fer_lib.publish.render import NAME
 from fer_lib.publish.sweep import leaderboard
@@ -94,7 +94,7 @@ def make_report(
             }
             read_own(file_for(answers, each), sections)
     fingerprint = data.source_fingerprint(source)
-    shared: execute.Parameters = {
+    shared: Parameters = {
         "DATA": execute.seen_from_notebooks(source),
         "RUN_ROOT": os.path.relpath(run_root, ROOT / "notebooks"),
         "PROFILE": ", ".join([profile, *_changes(settings, parameters[NOTEBOOKS[0]])]),
@@ -204,7 +204,7 @@ def _commands(
     return [shlex.join(["make", "report", *(f"{k}={v}" for k, v in words.items())]), "make verify"]
 
 
-def _changes(settings: Mapping[str, str], parameters: execute.Parameters) -> list[str]:
+def _changes(settings: Mapping[str, str], parameters: Parameters) -> list[str]:
     """The settings that concern one notebook, for a reader."""
     prefix = f"{NOTEBOOKS[0]}."
     own = parameters.keys() - {"SWEEP"}
@@ -212,8 +212,8 @@ def _changes(settings: Mapping[str, str], parameters: execute.Parameters) -> lis
 
 
 def _execute_all(
-    parameters: Mapping[str, execute.Parameters],
-    shared: execute.Parameters,
+    parameters: Mapping[str, Parameters],
+    shared: Parameters,
     folders: Mapping[str, Path],
     fingerprint: str,
 ) -> dict[str, list[Path]]:

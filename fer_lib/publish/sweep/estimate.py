@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_lib.publish import execute
-from fer_lib.publish.execute import Parameters
+from fer_lib.publish.parameters import Parameters
 from fer_lib.publish.sweep.run import Plan, load_faces
 
 START_SECONDS = 6.0

@@ -18,8 +18,9 @@ import psutil
 
 from fer_lib.errors import InputError
 from fer_lib.publish import execute
-from fer_lib.publish.execute import CellError, KernelDied, Parameters
+from fer_lib.publish.execute import CellError, KernelDied
 from fer_lib.publish.kernel import Kernel
+from fer_lib.publish.parameters import Parameters
 
 GROWTH = 3.0
 """A kernel that holds so many times the memory that it held after its first point is not used again."""

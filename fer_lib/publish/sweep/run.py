@@ -16,7 +16,8 @@ from fer_lib.errors import InputError
 from fer_lib.faces import FaceSplits
 from fer_lib.files import held
 from fer_lib.publish import execute
-from fer_lib.publish.execute import CellError, Parameters
+from fer_lib.publish.execute import CellError
+from fer_lib.publish.parameters import Parameters
 from fer_lib.publish.sweep import leaderboard, local, page, spec
 from fer_lib.publish.sweep.points import Limits, Outcome, Task
 from fer_lib.publish.sweep.spec import Sweep

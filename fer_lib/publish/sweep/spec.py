@@ -30,7 +30,7 @@ import yaml
 
 from fer_lib.errors import InputError
 from fer_lib.publish import execute
-from fer_lib.publish.execute import Parameters, Scalar
+from fer_lib.publish.parameters import Parameters, Scalar, as_type, require_known
 
 NOTEBOOKS = ("q1_cnn", "q2_dnn")
 """The notebooks that train, and so can be swept."""
@@ -273,7 +273,7 @@ def _parameters(node: yaml.Node | None, base: Parameters) -> Parameters:
 
 def _typed(name: str, node: yaml.Node, base: Parameters) -> Scalar:
     try:
-        return execute.as_type(name, _value(node), base[name])
+        return as_type(name, _value(node), base[name])
     except InputError as error:
         raise _error(node, str(error)) from None
 
@@ -283,8 +283,8 @@ def _setting(name: str, text: str, base: Parameters, varied: tuple[str, ...]) ->
         raise InputError(f"{name} is no parameter of a sweep: {OWN[name]}.")
     if name in varied:
         raise InputError(f"{name} is what the sweep varies; leave it away or change the sweep's file.")
-    execute.require_known(name, set(base) - set(OWN), "parameter")
-    return execute.as_type(name, text, base[name])
+    require_known(name, set(base) - set(OWN), "parameter")
+    return as_type(name, text, base[name])
 
 
 def _named(node: yaml.Node, base: Parameters) -> dict[str, yaml.Node]:
@@ -334,7 +334,7 @@ def _whole(node: yaml.Node, name: str, low: int) -> int:
 
 def _require(node: yaml.Node, name: str, known: Any, what: str) -> None:
     try:
-        execute.require_known(name, known, what)
+        require_known(name, known, what)
     except InputError as error:
         raise _error(node, str(error)) from None
 
