@@ -12,7 +12,7 @@ from fer_lib.faces import Faces
 from fer_lib.models import ModelSpec, build
 from fer_lib.training import Position, Recipe, compile_model, restore, state, train
 
-SPEC = ModelSpec("cnn", width=0.05, conv_dropout=0.2, dense_dropout=0.2)
+SPEC = ModelSpec("dnn", width=0.05, conv_dropout=0.2, dense_dropout=0.2, depth=2)
 FACES, VALIDATION = striped_faces(140), striped_faces(70, seed=9)
 
 
@@ -73,7 +73,7 @@ def test_every_face_is_learned_from_once_an_epoch():
 
 
 def test_a_network_of_fixed_size_refuses_smaller_faces():
-    with pytest.raises(InputError, match="cnn takes faces of one size only"):
+    with pytest.raises(InputError, match="dnn takes faces of one size only"):
         trained(Recipe(epochs=1, small_epochs=1))
 
 
