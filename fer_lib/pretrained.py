@@ -21,7 +21,13 @@ from fer_lib.files import replacing
 
 FOLDER = Path(__file__).with_name("weights")
 
-ANSWERING = ("compact-fc7e60df58c2", "compact-1885d9ad70c4", "compact-6007a71e6f8f")
+ANSWERING = (
+    "compact-fc7e60df58c2",
+    "compact-3e3163324531",
+    "compact-6007a71e6f8f",
+    "compact-73897ae7c60a",
+    "compact-e6bbb0706768",
+)
 """The models of the model card; the others are there for reports."""
 
 
