@@ -55,6 +55,11 @@ def fer_lib_command() -> list[str]:
     return [sys.executable, "-m", "fer_lib.cli"]
 
 
+def outside_make() -> dict[str, str]:
+    """The environment, without what a make that runs the tests passes on to another make."""
+    return {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+
+
 def write_course_files(folder: Path, train: Faces, test: Faces) -> None:
     """The course's train.csv and test.csv."""
     (folder / "train.csv").write_text(course_text(train))

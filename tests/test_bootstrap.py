@@ -6,7 +6,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, outside_make
 
 from fer_lib import bootstrap
 
@@ -66,9 +66,13 @@ def test_make_sets_up_again_what_was_not_set_up_here(tmp_path, content, again):
     for name in ("requirements.txt", "pyproject.toml"):
         (tmp_path / name).touch()
     (tmp_path / ".venv" / "ready").write_text(content.format(tmp_path.resolve()))
-    outside = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
     planned = subprocess.run(
-        ["make", "--dry-run", "verify"], cwd=tmp_path, env=outside, capture_output=True, text=True, check=True
+        ["make", "--dry-run", "verify"],
+        cwd=tmp_path,
+        env=outside_make(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert ("bootstrap.py" in planned.stdout) == again
 

@@ -1,6 +1,5 @@
 """What is written down beside the code agrees with it: locked versions, the conda file, the pages for people."""
 
-import os
 import re
 import subprocess
 import tomllib
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, outside_make
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -83,10 +82,8 @@ def test_readme_names_every_make_target(name):
     ],
 )
 def test_make_refuses_what_a_target_would_not_look_at(asked: list[str], unused: str | None):
-    # MAKEFLAGS is of the make that runs this test.
-    outside = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
     done = subprocess.run(
-        ["make", "--dry-run", *asked], cwd=ROOT, capture_output=True, text=True, env=outside
+        ["make", "--dry-run", *asked], cwd=ROOT, capture_output=True, text=True, env=outside_make()
     )
     assert done.returncode == (2 if unused else 0)
     assert (f"takes no {unused};" in done.stderr) == bool(unused)
@@ -98,14 +95,13 @@ def test_hints_know_the_title_variables_of_make():
 
 
 def test_make_refuses_a_benchmark_that_is_not_there():
-    outside = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
     done = {
         name: subprocess.run(
             ["make", "--dry-run", "bench", f"BENCH={name}"],
             cwd=ROOT,
             capture_output=True,
             text=True,
-            env=outside,
+            env=outside_make(),
         )
         for name in ("raeding", "reading", "")
     }

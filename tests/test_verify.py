@@ -135,6 +135,8 @@ def test_what_is_not_the_report_is_not_verified(report, tmp_path):
     falsify(report, ('"after": 4.5', '"after": 0.5'))
     with pytest.raises(InputError, match=r"are not those of the report"):
         verify(report)
+    with made.alone(report), pytest.raises(InputError, match=r"Another process is at work on the report"):
+        verify(report)
 
 
 @pytest.mark.parametrize("text", ['"*": -1', '"*": many', '"*": true', '"*a": 1'])

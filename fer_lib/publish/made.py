@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fer_lib.errors import InputError
-from fer_lib.files import write_text
+from fer_lib.files import held, write_text
 from fer_lib.publish.render import NAME
 
 
@@ -54,6 +55,15 @@ def read(out: Path) -> Made | None:
         return Made(**json.loads(_file(out).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return None
+
+
+def alone(out: Path) -> AbstractContextManager[None]:
+    """Hold the folder of a report, which no two processes make or verify at once.
+
+    Raises:
+        InputError: Another process holds it.
+    """
+    return held(out, f"Another process is at work on the report in {out}; try again when it has ended.")
 
 
 def forget(out: Path) -> None:

@@ -15,7 +15,6 @@ import yaml
 from fer_lib import data
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
-from fer_lib.files import held
 from fer_lib.publish import execute, made, render
 from fer_lib.publish.assemble import assemble
 from fer_lib.publish.document import Report
@@ -100,7 +99,7 @@ def make_report(
         "PROFILE": ", ".join([profile, *_changes(settings, parameters[NOTEBOOKS[0]])]),
     }
     folders = {each: out / "executed" / f"{profile}-{each}" for each in languages}
-    with held(out, f"Another process is at work on the report in {out}; try again when it has ended."):
+    with made.alone(out):
         notebooks = _execute_all(parameters, shared, folders, fingerprint)
         document = Document(
             notebooks, named, form, answers, _commands(source, profile, language, form, answers, settings)
@@ -251,8 +250,7 @@ def _sweep_digest(folder: str) -> str:
     """A hash of the leaderboard that a notebook shows; nothing for none."""
     if not folder:
         return ""
-    path = leaderboard.path_in(ROOT / "notebooks" / folder)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return made.digest(leaderboard.path_in(ROOT / "notebooks" / folder))
 
 
 def _say(text: str) -> None:

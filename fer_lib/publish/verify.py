@@ -18,7 +18,6 @@ import yaml
 
 from fer_lib import data
 from fer_lib.errors import InputError
-from fer_lib.files import held
 from fer_lib.publish import execute, made
 from fer_lib.publish.execute import ROOT
 from fer_lib.publish.kernel import Kernel
@@ -78,7 +77,7 @@ def verify(out: Path, *, source: str = "") -> Verdict:
         InputError: There is no report, its notebooks were changed, or the faces are others.
     """
     tolerances = read_tolerances(ROOT / "report" / "tolerances.yaml")
-    with held(out, f"Another process is at work on the report in {out}; try again when it has ended."):
+    with made.alone(out):
         if (report := made.read(out)) is None:
             raise InputError(f"{out} holds no report; `make report` first.")
         notebooks = report.executed(out)
@@ -116,7 +115,7 @@ def _run(notebooks: Sequence[Path], folder: Path, source: str, fingerprint: str)
 
 def _lend_runs(notebooks: Sequence[Path], root: Path) -> None:
     """Let a folder have the runs that the report was given (START, TEACHERS, ENSEMBLE), not those that it trained."""
-    old = execute.source_notebook("").parent / str(_parameters(notebooks[0])["RUN_ROOT"])
+    old = execute.ROOT / "notebooks" / str(_parameters(notebooks[0])["RUN_ROOT"])
     trained = {execute.facts(notebook).get("run", {}).get("id") for notebook in notebooks}
     root.mkdir(parents=True, exist_ok=True)
     for run in old.glob("*/run.json"):
