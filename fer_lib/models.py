@@ -27,14 +27,16 @@ KERNEL = 3
 CNN_FILTERS = (64, 64, 128, 128, 256, 256, 512, 512)
 CNN_UNITS = (4096, 4096)
 DNN_UNITS = (256, 256, 512, 512, 1024, 2048, 2048, 4096, 4096)
-OWN_DEPTHS = {"cnn": len(CNN_FILTERS), "dnn": len(DNN_UNITS)}
+COMPACT_FILTERS = (24, 48, 96, 192)
+OWN_DEPTHS = {"cnn": len(CNN_FILTERS), "dnn": len(DNN_UNITS), "compact": len(COMPACT_FILTERS) - 1}
 CNN_DEPTHS = range(4, 17)
 """How many convolutions the CNN may have: one to four in each of its four blocks."""
 DNN_DEPTHS = range(1, 19)
 """How many hidden layers the DNN may have: up to twice the original's, of its nine sizes."""
+COMPACT_DEPTHS = range(3, 13)
+"""How many residual blocks the small network may have: one to four in each of its three stages."""
 INITIALIZERS = ("glorot_uniform", "he_normal")
 
-COMPACT_FILTERS = (24, 48, 96, 192)
 NORM_MOMENTUM = 0.95
 """Of batch norm's running means; Keras's 0.99 lags behind a one-cycle schedule."""
 
@@ -54,7 +56,8 @@ class ModelSpec:
             it divides by 255.
         initializer: Keras's name for the weights to start from; the original took Keras's default. The narrow CNN
             needs "he_normal" (He et al., "Delving Deep into Rectifiers", 2015) to start learning soon.
-        depth: Number of convolutions (CNN) or of hidden layers (DNN); None is the original's, 8 and 9.
+        depth: Number of convolutions (CNN), hidden layers (DNN) or residual blocks (compact); None is their own:
+            8, 9 and 3.
     """
 
     name: str
@@ -93,8 +96,6 @@ class ModelSpec:
         return record
 
     def _require_depth(self, depth: int) -> None:
-        if self.name not in DEPTHS:
-            raise InputError(f"The model {self.name} has one depth only; leave depth out (DEPTH 0).")
         allowed = DEPTHS[self.name]
         if depth not in allowed:
             raise InputError(
@@ -135,8 +136,9 @@ def cnn(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
     (Simonyan & Zisserman, "Very Deep Convolutional Networks", 2015).
     """
     depth, i = spec.depth or OWN_DEPTHS["cnn"], 0
-    for block, filters in enumerate(_scaled(CNN_FILTERS[::2], spec.width), start=1):
-        for _ in range(_in_block(block, depth)):
+    blocks = _scaled(CNN_FILTERS[::2], spec.width)
+    for block, (filters, convolutions) in enumerate(zip(blocks, _shared(depth, len(blocks)), strict=True), 1):
+        for _ in range(convolutions):
             i += 1
             x = layers.Conv2D(
                 filters, KERNEL, padding="same", activation="relu",
@@ -172,16 +174,21 @@ def compact(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
     """A small residual network that a laptop trains: pooling before the width, no wide dense layers.
 
     After He et al., "Deep Residual Learning for Image Recognition" (2016). Each block starts as its shortcut: the
-    last batch norm's scale begins at 0 (Goyal et al., "Accurate, Large Minibatch SGD", 2017).
+    last batch norm's scale begins at 0 (Goyal et al., "Accurate, Large Minibatch SGD", 2017). Of more than three
+    blocks, the later ones of a stage thus begin as nothing at all, and a trained network of three blocks can be
+    gone on with (`Recipe.start`).
     """
     stem, *stages = _scaled(COMPACT_FILTERS, spec.width)
+    blocks = _shared(spec.depth or OWN_DEPTHS["compact"], len(stages))
     x = _conv(stem, spec, name="conv2d_stem")(x)
-    for i, filters in enumerate(stages, start=1):
+    for i, (filters, more) in enumerate(zip(stages, blocks, strict=True), start=1):
         x = layers.MaxPooling2D(name=f"pool{i}")(x)
         if i == 1:
             # After the pooling, a quarter of the positions is left to normalise.
             x = layers.ReLU(name="relu_stem")(_norm(name="norm_stem")(x))
         x = _residual_block(x, filters, spec, name=f"block{i}")
+        for j in range(2, more + 1):
+            x = _residual_block(x, filters, spec, name=f"block{i}_{j}")
         if spec.conv_dropout:
             x = layers.Dropout(spec.conv_dropout, name=f"dropout{i}")(x)
     x = layers.GlobalAveragePooling2D(name="pool_top")(x)
@@ -196,8 +203,8 @@ MODELS: dict[str, Callable[[keras.KerasTensor, ModelSpec], keras.KerasTensor]] =
 }
 """What stands between the prepared image and the probabilities, by name. A new model is a new entry."""
 
-DEPTHS = {"cnn": CNN_DEPTHS, "dnn": DNN_DEPTHS}
-"""What `ModelSpec.depth` may be, for models that have one."""
+DEPTHS = {"cnn": CNN_DEPTHS, "dnn": DNN_DEPTHS, "compact": COMPACT_DEPTHS}
+"""What `ModelSpec.depth` may be."""
 
 
 def dnn_width(parameters: int, depth: int | None = None) -> float:
@@ -289,7 +296,9 @@ def _norm(*, name: str, start: str = "ones") -> keras.layers.Layer:
 
 
 def _residual_block(x: keras.KerasTensor, filters: int, spec: ModelSpec, *, name: str) -> keras.KerasTensor:
-    shortcut = _conv(filters, spec, kernel=1, name=f"{name}_shortcut")(x)
+    shortcut = x
+    if x.shape[-1] != filters:
+        shortcut = _conv(filters, spec, kernel=1, name=f"{name}_shortcut")(x)
     y = _conv(filters, spec, name=f"{name}_conv1")(x)
     y = layers.ReLU(name=f"{name}_relu1")(_norm(name=f"{name}_norm1")(y))
     y = _conv(filters, spec, name=f"{name}_conv2")(y)
@@ -298,10 +307,9 @@ def _residual_block(x: keras.KerasTensor, filters: int, spec: ModelSpec, *, name
     return layers.ReLU(name=f"{name}_relu2")(y)
 
 
-def _in_block(block: int, depth: int) -> int:
-    """How many convolutions the CNN's block 1, 2, 3 or 4 has; what cannot be shared out goes to the later ones."""
-    blocks = len(CNN_FILTERS) // 2
-    return depth // blocks + (block > blocks - depth % blocks)
+def _shared(depth: int, blocks: int) -> list[int]:
+    """How many layers each of so many blocks has; what cannot be shared out goes to the later ones."""
+    return [depth // blocks + (block >= blocks - depth % blocks) for block in range(blocks)]
 
 
 def _dnn_units(width: float, depth: int | None) -> list[int]:

@@ -17,6 +17,7 @@ from fer_lib import pretrained
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
 from fer_lib.files import replacing
+from fer_lib.networks import layers_by_name
 from fer_lib.prediction import ensemble, predict
 from fer_lib.runs.folder import Run, is_complete, learned_from, views_of
 from fer_lib.training import Recipe
@@ -64,17 +65,20 @@ def require_unseen(root: Path, recipe: Mapping[str, Any], record: Mapping[str, A
 
 
 def start_from(model: keras.Model, root: Path, name: str) -> None:
-    """Give a model the weights of an earlier run.
+    """Give a model the weights of an earlier run; layers that the earlier one lacks keep theirs.
 
     Raises:
-        InputError: There is no such run, or it has other layers.
+        InputError: There is no such run, or it has other layers than some of these.
     """
+    earlier = layers_by_name(_ancestor(root, name, "START").model)
+    later = layers_by_name(model)
     try:
-        model.set_weights(_ancestor(root, name, "START").model.get_weights())
-    except ValueError:
+        for own in (layer.name for layer in earlier.values() if layer.weights):
+            later[own].set_weights(earlier[own].get_weights())
+    except (KeyError, ValueError):
         raise InputError(
             f"START names {name}, whose layers are not those of {model.name} at this width; name a run of the "
-            "same network."
+            "same network, or of one less deep."
         ) from None
 
 
