@@ -131,9 +131,18 @@ def test_depth_of_the_dnn_is_its_hidden_layers_from_narrow_to_wide(depth, units)
     assert units is None or [64 * size for size in sizes] == units
 
 
+@pytest.mark.parametrize(
+    ("depth", "blocks"), [(3, [1, 1, 1]), (4, [1, 1, 2]), (5, [1, 2, 2]), (12, [4, 4, 4])]
+)
+def test_depth_of_compact_is_its_residual_blocks_shared_over_three_stages(depth, blocks):
+    model = build(ModelSpec("compact", width=0.1, depth=depth), PIXELS)
+    sums = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Add)]
+    assert [sum(name.startswith(f"block{stage}") for name in sums) for stage in (1, 2, 3)] == blocks
+
+
 @pytest.mark.parametrize("name", DEPTHS)
 def test_models_own_depth_given_or_not_is_the_same_network(name):
-    own = {"cnn": 8, "dnn": 9}[name]
+    own = {"cnn": 8, "dnn": 9, "compact": 3}[name]
     given, left = (build(ModelSpec(name, width=0.05, depth=depth), PIXELS) for depth in (own, None))
     assert table_text(given) == table_text(left)
 
@@ -233,7 +242,7 @@ def test_compact_heeds_every_setting_of_its_spec():
         ({"name": "cnn", "conv_dropout": 1.0}, "Dropout must be"),
         ({"name": "cnn", "depth": 3}, "depth of the model cnn must be 4 to 16, but was 3"),
         ({"name": "dnn", "depth": 0}, "depth of the model dnn must be 1 to 18, but was 0"),
-        ({"name": "compact", "depth": 8}, "The model compact has one depth only"),
+        ({"name": "compact", "depth": 13}, "depth of the model compact must be 3 to 12, but was 13"),
     ],
 )
 def test_impossible_spec_is_refused_in_one_sentence(settings, message):

@@ -229,6 +229,23 @@ def test_a_packed_model_answers_as_its_run_and_stands_in_for_training(run, split
     assert runs.members(tmp_path)[0].title == f"{run.id}, trained for 2 epochs on 238 faces of stripes"
 
 
+def test_packed_kernels_are_within_half_a_step_of_the_trained_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    model = models.build(ModelSpec("compact", width=0.5), np.zeros((1, 48, 48), np.uint8), seed=3)
+    wild = model.get_layer("block3_conv2")
+    kernel = wild.kernel.numpy()
+    kernel[0, 0, 0, 0], kernel[..., 1] = 9, 0
+    wild.set_weights([kernel, *wild.get_weights()[1:]])
+    pretrained.save(tmp_path / "it.npz", model, record={}, history=[])
+    for stored, trained in zip(pretrained.load("it").weights, model.get_weights(), strict=True):
+        if trained.ndim < 2 or trained.size < pretrained.COARSE_FROM:
+            np.testing.assert_array_equal(stored, trained)
+        else:
+            spread, largest = np.sqrt(np.square(trained).mean((0, 1, 2))), np.abs(trained).max((0, 1, 2))
+            step = np.maximum(spread / pretrained.STEPS, largest / 127)
+            assert (np.abs(stored - trained) <= 0.501 * step).all()
+
+
 def test_every_model_of_the_package_is_of_the_run_that_its_name_says():
     for name in pretrained.names():
         found = pretrained.load(name)
@@ -319,6 +336,23 @@ def test_training_can_start_from_the_weights_of_a_run(run, root, splits):
     np.testing.assert_allclose(gone_on.probabilities("public"), run.probabilities("public"), atol=1e-3)
     with pytest.raises(InputError, match="whose layers are not those of dnn"):
         runs.train_or_reuse(splits, ModelSpec("dnn", width=0.02), slow, root=root, progress=False)
+
+
+def test_a_deeper_network_starts_as_the_shallower_one_that_it_goes_on_from(splits, root):
+    spec = ModelSpec("compact", width=0.1)
+    slow = Recipe(epochs=1, batch_size=280, optimizer="Adam", learning_rate=1e-9)
+    shallow = runs.train_or_reuse(splits, spec, slow, root=root, progress=False)
+    deep = models.build(replace(spec, depth=7), splits.train.pixels, seed=1)
+    fresh = deep.predict(splits.train.images, verbose=0)
+    ancestry.start_from(deep, root, shallow.id)
+    answers = deep.predict(splits.train.images, verbose=0)
+    np.testing.assert_allclose(answers, shallow.model.predict(splits.train.images, verbose=0), atol=1e-5)
+    assert np.abs(answers - fresh).max() > 1e-3
+    deeper = runs.train_or_reuse(
+        splits, replace(spec, depth=4), replace(slow, start=shallow.id), root=root, progress=False
+    )
+    with pytest.raises(InputError, match=r"name a run of the same network, or of one less deep\.$"):
+        runs.train_or_reuse(splits, spec, replace(slow, start=deeper.id), root=root, progress=False)
 
 
 def test_training_can_learn_from_what_other_runs_answer(run, root, splits):

@@ -18,7 +18,7 @@ START_SECONDS = 6.0
 POINT_SECONDS = 5.0
 """CPU seconds of a point beside its epochs: building and compiling the model, predicting, the notebook's figures."""
 
-DEPTH = {"cnn": 8, "dnn": 9}
+DEPTH = {"cnn": 8, "dnn": 9, "compact": 3}
 """`models.OWN_DEPTHS`, which cannot be had without Keras."""
 
 FACE_SECONDS, FACE_WIDTH = {"cnn": 1.1e-3, "dnn": 2.8e-4}, 0.125
