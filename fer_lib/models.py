@@ -96,6 +96,8 @@ class ModelSpec:
         return record
 
     def _require_depth(self, depth: int) -> None:
+        if self.name not in DEPTHS:
+            raise InputError(f"The model {self.name} has one depth only; leave depth out (DEPTH 0).")
         allowed = DEPTHS[self.name]
         if depth not in allowed:
             raise InputError(
@@ -204,7 +206,7 @@ MODELS: dict[str, Callable[[keras.KerasTensor, ModelSpec], keras.KerasTensor]] =
 """What stands between the prepared image and the probabilities, by name. A new model is a new entry."""
 
 DEPTHS = {"cnn": CNN_DEPTHS, "dnn": DNN_DEPTHS, "compact": COMPACT_DEPTHS}
-"""What `ModelSpec.depth` may be."""
+"""What `ModelSpec.depth` may be, for models that heed it."""
 
 
 def dnn_width(parameters: int, depth: int | None = None) -> float:

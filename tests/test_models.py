@@ -158,6 +158,13 @@ def test_dense_networks_of_the_depth_sweep_have_the_size_of_its_cnn(quick):
         assert dnn.count_params() == pytest.approx(parameters, rel=0.02)
 
 
+def test_a_model_of_one_depth_refuses_others(monkeypatch):
+    monkeypatch.setitem(MODELS, "mine", MODELS["dnn"])
+    assert ModelSpec("mine").depth is None
+    with pytest.raises(InputError, match="The model mine has one depth only"):
+        ModelSpec("mine", depth=3)
+
+
 def test_estimates_know_the_models_own_depths():
     assert estimate.DEPTH == OWN_DEPTHS
 
