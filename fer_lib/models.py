@@ -50,7 +50,7 @@ class ModelSpec:
     Attributes:
         name: A key of `MODELS`.
         width: Factor on the number of filters and units; 1 is the original.
-        conv_dropout: Dropout after convolutions (CNN), blocks (compact) and the narrow dense layers (DNN).
+        conv_dropout: Dropout after convolutions (CNN), stages (compact) and the narrow dense layers (DNN).
         dense_dropout: Dropout after the wide dense layers.
         standardise: Whether the first layer subtracts the training mean and divides by the deviation; if not,
             it divides by 255.
@@ -176,21 +176,21 @@ def compact(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
     """A small residual network that a laptop trains: pooling before the width, no wide dense layers.
 
     After He et al., "Deep Residual Learning for Image Recognition" (2016). Each block starts as its shortcut: the
-    last batch norm's scale begins at 0 (Goyal et al., "Accurate, Large Minibatch SGD", 2017). Of more than three
-    blocks, the later ones of a stage thus begin as nothing at all, and a trained network of three blocks can be
-    gone on with (`Recipe.start`).
+    last batch norm's scale begins at 0 (Goyal et al., "Accurate, Large Minibatch SGD", 2017). Beyond the first of a
+    stage, a block thus begins as the identity, so that training can go on from a shallower network (`Recipe.start`).
     """
     stem, *stages = _scaled(COMPACT_FILTERS, spec.width)
-    blocks = _shared(spec.depth or OWN_DEPTHS["compact"], len(stages))
+    counts = _shared(spec.depth or OWN_DEPTHS["compact"], len(stages))
     x = _conv(stem, spec, name="conv2d_stem")(x)
-    for i, (filters, more) in enumerate(zip(stages, blocks, strict=True), start=1):
+    for i, (filters, count) in enumerate(zip(stages, counts, strict=True), start=1):
         x = layers.MaxPooling2D(name=f"pool{i}")(x)
         if i == 1:
             # After the pooling, a quarter of the positions is left to normalise.
             x = layers.ReLU(name="relu_stem")(_norm(name="norm_stem")(x))
-        x = _residual_block(x, filters, spec, name=f"block{i}")
-        for j in range(2, more + 1):
-            x = _residual_block(x, filters, spec, name=f"block{i}_{j}")
+        shortcut = _conv(filters, spec, kernel=1, name=f"block{i}_shortcut")(x)
+        x = _residual_block(x, shortcut, filters, spec, name=f"block{i}")
+        for j in range(2, count + 1):
+            x = _residual_block(x, x, filters, spec, name=f"block{i}_{j}")
         if spec.conv_dropout:
             x = layers.Dropout(spec.conv_dropout, name=f"dropout{i}")(x)
     x = layers.GlobalAveragePooling2D(name="pool_top")(x)
@@ -207,6 +207,10 @@ MODELS: dict[str, Callable[[keras.KerasTensor, ModelSpec], keras.KerasTensor]] =
 
 DEPTHS = {"cnn": CNN_DEPTHS, "dnn": DNN_DEPTHS, "compact": COMPACT_DEPTHS}
 """What `ModelSpec.depth` may be, for models that heed it."""
+
+
+GROWING = ("compact",)
+"""Models whose further layers begin as the identity: what a shallower one has learned, a deeper one can go on with."""
 
 
 def dnn_width(parameters: int, depth: int | None = None) -> float:
@@ -297,10 +301,9 @@ def _norm(*, name: str, start: str = "ones") -> keras.layers.Layer:
     return layers.BatchNormalization(momentum=NORM_MOMENTUM, gamma_initializer=start, name=name)
 
 
-def _residual_block(x: keras.KerasTensor, filters: int, spec: ModelSpec, *, name: str) -> keras.KerasTensor:
-    shortcut = x
-    if x.shape[-1] != filters:
-        shortcut = _conv(filters, spec, kernel=1, name=f"{name}_shortcut")(x)
+def _residual_block(
+    x: keras.KerasTensor, shortcut: keras.KerasTensor, filters: int, spec: ModelSpec, *, name: str
+) -> keras.KerasTensor:
     y = _conv(filters, spec, name=f"{name}_conv1")(x)
     y = layers.ReLU(name=f"{name}_relu1")(_norm(name=f"{name}_norm1")(y))
     y = _conv(filters, spec, name=f"{name}_conv2")(y)

@@ -22,10 +22,11 @@ from fer_lib.files import replacing
 FOLDER = Path(__file__).with_name("weights")
 
 COARSE_FROM = 10_000
-"""Weights from which on a kernel is stored in 8 bits; on the first layers' few, answers hang too much."""
+"""Weights from which on a kernel is stored in 8 bits. Small ones stay whole: answers depend on them most, and they take
+little room."""
 
 STEPS = 14
-"""Of these, to the root mean square of a filter's weights: so coarse, models are half as large as with 16 bits."""
+"""How many of them make up the root mean square of a filter's weights; fewer, where one of them is far out."""
 
 ANSWERING = (
     "compact-fc7e60df58c2",

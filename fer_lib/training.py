@@ -68,7 +68,8 @@ class Recipe:
             networks with global pooling alone.
         precision: "float32", or "mixed_bfloat16": twice as fast where the processor has bfloat16 units, slow elsewhere.
         start: Whole id of a run, or of a model that comes with the package, whose weights to start from ("Stochastic
-            Gradient Descent with Warm Restarts", Loshchilov and Hutter 2017); "" for random ones.
+            Gradient Descent with Warm Restarts", Loshchilov and Hutter 2017), for compact also of a shallower one;
+            "" for random ones.
         teachers: Whole ids of such runs or models, with blanks between, whose mean answers the model learns from too.
         distillation: Share of each target that is the teachers' answer ("Distilling the Knowledge in a Neural
             Network", Hinton, Vinyals and Dean 2015).

@@ -160,7 +160,6 @@ def test_dense_networks_of_the_depth_sweep_have_the_size_of_its_cnn(quick):
 
 def test_a_model_of_one_depth_refuses_others(monkeypatch):
     monkeypatch.setitem(MODELS, "mine", MODELS["dnn"])
-    assert ModelSpec("mine").depth is None
     with pytest.raises(InputError, match="The model mine has one depth only"):
         ModelSpec("mine", depth=3)
 

@@ -237,6 +237,10 @@ def test_packed_kernels_are_within_half_a_step_of_the_trained_ones(tmp_path, mon
     kernel[0, 0, 0, 0], kernel[..., 1] = 9, 0
     wild.set_weights([kernel, *wild.get_weights()[1:]])
     pretrained.save(tmp_path / "it.npz", model, record={}, history=[])
+    with np.load(tmp_path / "it.npz") as file:
+        coarse = {name.removeprefix("weight") for name in file if file[name].dtype == np.int8}
+        assert coarse == {name.removeprefix("step") for name in file if name.startswith("step")}
+        assert 3 < len(coarse) < len(model.get_weights()) / 2
     for stored, trained in zip(pretrained.load("it").weights, model.get_weights(), strict=True):
         if trained.ndim < 2 or trained.size < pretrained.COARSE_FROM:
             np.testing.assert_array_equal(stored, trained)
@@ -340,19 +344,31 @@ def test_training_can_start_from_the_weights_of_a_run(run, root, splits):
 
 def test_a_deeper_network_starts_as_the_shallower_one_that_it_goes_on_from(splits, root):
     spec = ModelSpec("compact", width=0.1)
-    slow = Recipe(epochs=1, batch_size=280, optimizer="Adam", learning_rate=1e-9)
-    shallow = runs.train_or_reuse(splits, spec, slow, root=root, progress=False)
+    recipe = Recipe(epochs=2, batch_size=32, optimizer="Adam", learning_rate=0.01)
+    shallow = runs.train_or_reuse(splits, spec, recipe, root=root, progress=False)
+    assert any(np.abs(shallow.model.get_layer(f"block{i}_norm2").gamma).max() > 0.01 for i in (1, 2, 3))
+    slow = replace(recipe, epochs=1, batch_size=280, learning_rate=1e-9, start=shallow.id)
     deep = models.build(replace(spec, depth=7), splits.train.pixels, seed=1)
-    fresh = deep.predict(splits.train.images, verbose=0)
     ancestry.start_from(deep, root, shallow.id)
-    answers = deep.predict(splits.train.images, verbose=0)
-    np.testing.assert_allclose(answers, shallow.model.predict(splits.train.images, verbose=0), atol=1e-5)
-    assert np.abs(answers - fresh).max() > 1e-3
-    deeper = runs.train_or_reuse(
-        splits, replace(spec, depth=4), replace(slow, start=shallow.id), root=root, progress=False
-    )
-    with pytest.raises(InputError, match=r"name a run of the same network, or of one less deep\.$"):
+    answers = prediction.predict(shallow.model, splits.train)
+    np.testing.assert_allclose(prediction.predict(deep, splits.train), answers, atol=1e-5)
+    deeper = runs.train_or_reuse(splits, replace(spec, depth=4), slow, root=root, progress=False)
+    for layer in shallow.model.layers:
+        for later, earlier in zip(
+            deeper.model.get_layer(layer.name).trainable_weights, layer.trainable_weights, strict=True
+        ):
+            np.testing.assert_allclose(later, earlier, atol=1e-6)
+    with pytest.raises(InputError, match=r"name a run of the same network or of one less deep\.$"):
         runs.train_or_reuse(splits, spec, replace(slow, start=deeper.id), root=root, progress=False)
+
+
+def test_only_a_network_that_can_grow_starts_as_a_shallower_one(splits, root):
+    recipe = Recipe(epochs=1, batch_size=280, optimizer="Adam")
+    shallow = runs.train_or_reuse(splits, SPEC, recipe, root=root, progress=False)
+    with pytest.raises(InputError, match=r"name a run of the same network\.$"):
+        runs.train_or_reuse(
+            splits, replace(SPEC, depth=9), replace(recipe, start=shallow.id), root=root, progress=False
+        )
 
 
 def test_training_can_learn_from_what_other_runs_answer(run, root, splits):

@@ -17,7 +17,7 @@ from fer_lib import pretrained
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
 from fer_lib.files import replacing
-from fer_lib.networks import layers_by_name
+from fer_lib.models import GROWING
 from fer_lib.prediction import ensemble, predict
 from fer_lib.runs.folder import Run, is_complete, learned_from, views_of
 from fer_lib.training import Recipe
@@ -65,20 +65,23 @@ def require_unseen(root: Path, recipe: Mapping[str, Any], record: Mapping[str, A
 
 
 def start_from(model: keras.Model, root: Path, name: str) -> None:
-    """Give a model the weights of an earlier run; layers that the earlier one lacks keep theirs.
+    """Give a model the weights of an earlier run, which may be less deep if the model is one of `GROWING`.
 
     Raises:
-        InputError: There is no such run, or it has other layers than some of these.
+        InputError: There is no such run, or it has other layers.
     """
-    earlier = layers_by_name(_ancestor(root, name, "START").model)
-    later = layers_by_name(model)
+    earlier = _ancestor(root, name, "START").model
     try:
-        for own in (layer.name for layer in earlier.values() if layer.weights):
-            later[own].set_weights(earlier[own].get_weights())
-    except (KeyError, ValueError):
+        if model.name in GROWING:
+            for layer in earlier.layers:
+                model.get_layer(layer.name).set_weights(layer.get_weights())
+        else:
+            model.set_weights(earlier.get_weights())
+    except ValueError:
+        less_deep = " or of one less deep" if model.name in GROWING else ""
         raise InputError(
-            f"START names {name}, whose layers are not those of {model.name} at this width; name a run of the "
-            "same network, or of one less deep."
+            f"START names {name}, whose layers are not those of {model.name} at this width and depth; name a run of "
+            f"the same network{less_deep}."
         ) from None
 
 
