@@ -208,7 +208,6 @@ MODELS: dict[str, Callable[[keras.KerasTensor, ModelSpec], keras.KerasTensor]] =
 DEPTHS = {"cnn": CNN_DEPTHS, "dnn": DNN_DEPTHS, "compact": COMPACT_DEPTHS}
 """What `ModelSpec.depth` may be, for models that heed it."""
 
-
 GROWING = ("compact",)
 """Models whose further layers begin as the identity: what a shallower one has learned, a deeper one can go on with."""
 
