@@ -131,6 +131,12 @@ def build(
         keras.config.set_dtype_policy(usual)
 
 
+def reckon_in(model: keras.Model, precision: str) -> None:
+    """Let a model that has not answered yet reckon in a dtype policy of Keras, as `build` does: all but its last layer."""
+    for layer in model.layers[:-1]:
+        layer.dtype_policy = precision
+
+
 def cnn(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
     """The original's VGG-like CNN: four pairs of 3x3 convolutions, two dense layers, 40,372,679 parameters.
 

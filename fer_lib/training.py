@@ -70,7 +70,8 @@ class Recipe:
         start: Whole id of a run, or of a model that comes with the package, whose weights to start from ("Stochastic
             Gradient Descent with Warm Restarts", Loshchilov and Hutter 2017), for compact also of a shallower one;
             "" for random ones.
-        teachers: Whole ids of such runs or models, with blanks between, whose mean answers the model learns from too.
+        teachers: Whole ids of such runs or models, with blanks between, whose mean answers, in the same precision, the
+            model learns from too.
         distillation: Share of each target that is the teachers' answer ("Distilling the Knowledge in a Neural
             Network", Hinton, Vinyals and Dean 2015).
         validation: Share of the training faces held out for validation; 0 learns from all of them.
