@@ -204,6 +204,14 @@ def test_no_file_is_written_over_one_that_is_read(command, course, refused, tmp_
     assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
 
 
+def test_no_model_is_overwritten_by_its_answers(course, refused, tmp_path):
+    model = tmp_path / "mine.keras"
+    model.write_bytes(b"weights")
+    said = refused("predict", "--data", course / "test.csv", "--run", model, "--out", model)
+    assert said == f"fer-lib: {model} is a model that is to answer; name another file to write."
+    assert model.read_bytes() == b"weights"
+
+
 def test_a_folder_is_no_file_to_write(course, refused, tmp_path):
     said = refused("predict", "--data", course / "test.csv", "--out", tmp_path)
     assert said == f"fer-lib: {tmp_path} is a folder; name the file to write."

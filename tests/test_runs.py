@@ -384,6 +384,14 @@ def test_a_teacher_answers_once_however_often_training_stops(run, root, splits, 
     np.testing.assert_allclose(first.answers, again.answers, atol=1e-6)
 
 
+def test_a_teacher_answers_in_the_precision_of_the_run_that_learns(run, root, splits, tmp_path):
+    recipe = Recipe(teachers=run.id, distillation=0.4, precision="mixed_bfloat16")
+    coarse = ancestry.teach(runs.Run(tmp_path), root, splits.train, recipe, progress=False).answers
+    fine = prediction.predict(run.model, splits.train)
+    np.testing.assert_allclose(coarse, fine, atol=0.05)
+    assert np.abs(coarse - fine).max() > 1e-4  # bfloat16 has 8 bits, float32 24
+
+
 @pytest.mark.parametrize("taken_over", [{"start": "?"}, {"teachers": "?", "distillation": 0.3}])
 def test_no_face_is_held_out_that_an_ancestor_learned_from(run, root, splits, taken_over):
     recipe = replace(
