@@ -131,8 +131,8 @@ def build(
         keras.config.set_dtype_policy(usual)
 
 
-def reckon_in(model: keras.Model, precision: str) -> None:
-    """Let a model that has not answered yet reckon in a dtype policy of Keras, as `build` does: all but its last layer."""
+def compute_in(model: keras.Model, precision: str) -> None:
+    """Set the dtype policy of all layers but the last, as `build` does; before the model's first answer."""
     for layer in model.layers[:-1]:
         layer.dtype_policy = precision
 

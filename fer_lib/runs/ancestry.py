@@ -17,7 +17,7 @@ from fer_lib import pretrained
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
 from fer_lib.files import replacing
-from fer_lib.models import GROWING, reckon_in
+from fer_lib.models import GROWING, compute_in
 from fer_lib.prediction import ensemble, predict
 from fer_lib.runs.folder import Run, is_complete, learned_from, views_of
 from fer_lib.training import Recipe
@@ -107,7 +107,7 @@ def teach(run: Run, root: Path, faces: Faces, recipe: Recipe, *, progress: bool)
             began = np.array([time.perf_counter(), time.process_time()])
             title = f"{name}: teaching" if progress else ""
             model = teacher.model
-            reckon_in(model, recipe.precision)
+            compute_in(model, recipe.precision)
             given = predict(model, faces, views_of(teacher.record), progress=title)
             known = given, np.array([time.perf_counter(), time.process_time()]) - began
             with replacing(path) as temporary:
