@@ -57,13 +57,13 @@ def test_same_id_again_trains_nothing(run, root, splits):
 
 def test_model_recipe_data_and_seed_each_change_the_id(root, run, splits):
     fewer = FaceSplits(splits.train[:140], {}, source="fewer")
-    tiny = Recipe(epochs=1, batch_size=140, optimizer="Adam")
+    tiny, dnn = Recipe(epochs=1, batch_size=140, optimizer="Adam"), ModelSpec("dnn", width=0.02)
     ids = {
         run.id,
         runs.train_or_reuse(splits, SPEC, tiny, root=root, progress=False).id,
-        runs.train_or_reuse(splits, SPEC, tiny, seed=1, root=root, progress=False).id,
-        runs.train_or_reuse(fewer, SPEC, tiny, root=root, progress=False).id,
-        runs.train_or_reuse(splits, ModelSpec("dnn", width=0.02), tiny, root=root, progress=False).id,
+        runs.train_or_reuse(splits, dnn, tiny, root=root, progress=False).id,
+        runs.train_or_reuse(splits, dnn, tiny, seed=1, root=root, progress=False).id,
+        runs.train_or_reuse(fewer, dnn, tiny, root=root, progress=False).id,
     }
     assert len(ids) == 5
 
