@@ -106,9 +106,8 @@ def teach(run: Run, root: Path, faces: Faces, recipe: Recipe, *, progress: bool)
             teacher = _ancestor(root, name, "TEACHERS")
             began = np.array([time.perf_counter(), time.process_time()])
             title = f"{name}: teaching" if progress else ""
-            model = teacher.model
-            compute_in(model, recipe.precision)
-            given = predict(model, faces, views_of(teacher.record), progress=title)
+            compute_in(teacher.model, recipe.precision)
+            given = predict(teacher.model, faces, views_of(teacher.record), progress=title)
             known = given, np.array([time.perf_counter(), time.process_time()]) - began
             with replacing(path) as temporary:
                 np.savez(temporary, answers=known[0], seconds=known[1])
