@@ -104,8 +104,8 @@ def predict(options: argparse.Namespace) -> None:
     from fer_lib import data
 
     data.require_spared(options.out, options.data)
-    if options.out.exists() and any(Path(run).is_file() and options.out.samefile(run) for run in options.run):
-        raise InputError(f"{options.out} is a model that is to answer; name another file to write.")
+    if options.out.suffix == ".keras" and options.out.exists():
+        raise InputError(f"{options.out} is a model; name another file to write.")
     faces = data.load_unlabelled(options.data)
     _import_keras()
     from fer_lib import augmentation, prediction, runs

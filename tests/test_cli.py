@@ -204,11 +204,13 @@ def test_no_file_is_written_over_one_that_is_read(command, course, refused, tmp_
     assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
 
 
-def test_no_model_is_overwritten_by_its_answers(course, refused, tmp_path):
+@pytest.mark.parametrize("named", [(), ("--run", "mine.keras"), ("--run", "compact-c99a0930bf8b")])
+def test_no_model_is_overwritten_by_answers(named, course, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     model = tmp_path / "mine.keras"
     model.write_bytes(b"weights")
-    said = refused("predict", "--data", course / "test.csv", "--run", model, "--out", model)
-    assert said == f"fer-lib: {model} is a model that is to answer; name another file to write."
+    said = refused("predict", "--data", course / "test.csv", *named, "--out", model)
+    assert said == f"fer-lib: {model} is a model; name another file to write."
     assert model.read_bytes() == b"weights"
 
 
