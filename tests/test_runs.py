@@ -259,6 +259,10 @@ def test_every_model_of_the_package_is_of_the_run_that_its_name_says():
         assert trainer.run_id(record, model) == name
 
 
+def test_the_models_of_the_package_take_at_most_six_megabytes():
+    assert 0 < sum(path.stat().st_size for path in pretrained.FOLDER.iterdir()) <= 6_000_000
+
+
 def test_without_names_the_models_of_the_model_card_answer(tmp_path):
     card = (ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
     assert set(pretrained.ANSWERING) < set(pretrained.names())
