@@ -145,10 +145,13 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def pack(options: argparse.Namespace) -> None:
     """Put a run's model among those that come with the package."""
+    from fer_lib import data
+
+    splits = data.load(options.data)
     _import_keras()
     from fer_lib import runs
 
-    path = runs.pack(runs.find(options.runs, options.run))
+    path = runs.pack(runs.find(options.runs, options.run), splits)
     print(f"{path} ({path.stat().st_size / 1e6:.2f} MB)")
 
 
@@ -316,6 +319,9 @@ def _parser() -> argparse.ArgumentParser:
     judging.set_defaults(run_command=evaluate)
 
     packing = commands.add_parser("pack", help="put a run's model among those that come with the package")
+    packing.add_argument(
+        "--data", default="", help="file or folder with the faces that it learned from (default: drawn faces)"
+    )
     packing.add_argument("--run", required=True, help="a run's id")
     packing.set_defaults(run_command=pack)
 

@@ -1,6 +1,6 @@
 """Models that come with the package, in `weights/`: one `<run id>.npz` each, with the record of its training.
 
-Large kernels are stored in 8 bits; the accuracies of the model card were measured on the stored weights.
+Large kernels are stored rounded; the accuracies of the model card were measured on the stored weights.
 """
 
 from __future__ import annotations
@@ -19,15 +19,9 @@ import numpy.typing as npt
 
 from fer_lib.errors import InputError
 from fer_lib.files import replacing
+from fer_lib.rounding import rounded_kernels
 
 FOLDER = Path(__file__).with_name("weights")
-
-COARSE_FROM = 10_000
-"""Weights from which on a kernel is stored in 8 bits. Small ones stay whole: answers depend on them most, and they take
-little room."""
-
-STEPS = 8
-"""How many of them make up the root mean square of a filter's weights; fewer, where one of them is far out."""
 
 ANSWERING = (
     "compact-d4426a3eb9df",
@@ -92,25 +86,33 @@ def load(run_id: str) -> Pretrained:
     return Pretrained(run_id, known["record"], known["history"], known["config"], weights)
 
 
-def save(path: Path, model: keras.Model, *, record: dict[str, Any], history: list[dict[str, Any]]) -> None:
-    """Write a trained model as one that comes with the package."""
+def save(
+    path: Path,
+    model: keras.Model,
+    faces: npt.NDArray[np.uint8],
+    *,
+    record: dict[str, Any],
+    history: list[dict[str, Any]],
+) -> None:
+    """Write a trained model as one that comes with the package.
+
+    Args:
+        path: The file to write.
+        model: From raw pixels (n, 48, 48, 1) to probabilities (n, 7).
+        faces: Raw pixels of some faces that it learned from; its answers to them hardly change.
+        record: The content of its run's run.json.
+        history: The rows of its history.csv.
+    """
     run = json.dumps({"record": record, "history": history, "config": model.to_json()})
     arrays: dict[str, npt.NDArray[Any]] = {"run": np.array(run)}
-    for i, weight in enumerate(model.get_weights()):
-        if weight.ndim > 1 and weight.size >= COARSE_FROM:
-            arrays[f"weight{i}"], arrays[f"step{i}"] = _coarse(weight)
+    rounded = rounded_kernels(model, faces)
+    for i, weight in enumerate(model.weights):
+        if weight.path in rounded:
+            arrays[f"weight{i}"], arrays[f"step{i}"] = rounded[weight.path]
         else:
-            arrays[f"weight{i}"] = weight
+            arrays[f"weight{i}"] = keras.ops.convert_to_numpy(weight)
     # NumPy's own way, `savez_compressed`, zips by deflate, which takes 6% more room.
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_LZMA) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w") as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
-
-
-def _coarse(kernel: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """A kernel in whole steps of each of its filters (the last axis), and how large these are."""
-    inputs = tuple(range(kernel.ndim - 1))
-    spread, largest = np.sqrt(np.square(kernel).mean(axis=inputs)), np.abs(kernel).max(axis=inputs)
-    step = np.maximum(spread / STEPS, largest / 127)
-    return np.rint(kernel / np.where(step, step, 1)).astype(np.int8), step

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from fer_lib import checkpoints, models, prediction, pretrained, runs
+from fer_lib import checkpoints, models, prediction, pretrained, rounding, runs
 from fer_lib.augmentation import Augmentation, views
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces, FaceSplits
@@ -217,7 +217,7 @@ def test_votes_that_are_wanted_must_be_there(root, splits):
 
 def test_a_packed_model_answers_as_its_run_and_stands_in_for_training(run, splits, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "weights")
-    path = runs.pack(run, tmp_path / "weights")
+    path = runs.pack(run, splits, tmp_path / "weights")
     assert path.stat().st_size < 0.6 * (run.path / "model.keras").stat().st_size
     taken = runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path / "runs", progress=False, ready_made=True)
     assert taken.record["pretrained"]
@@ -229,25 +229,24 @@ def test_a_packed_model_answers_as_its_run_and_stands_in_for_training(run, split
     assert runs.members(tmp_path)[0].title == f"{run.id}, trained for 2 epochs on 238 faces of stripes"
 
 
-def test_packed_kernels_are_within_half_a_step_of_the_trained_ones(tmp_path, monkeypatch):
+def test_large_kernels_are_packed_in_whole_steps_and_all_else_as_it_is(run, splits, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
-    model = models.build(ModelSpec("compact", width=0.5), np.zeros((1, 48, 48), np.uint8), seed=3)
-    wild = model.get_layer("block3_conv2")
-    kernel = wild.kernel.numpy()
-    kernel[0, 0, 0, 0], kernel[..., 1] = 9, 0
-    wild.set_weights([kernel, *wild.get_weights()[1:]])
-    pretrained.save(tmp_path / "it.npz", model, record={}, history=[])
-    with np.load(tmp_path / "it.npz") as file:
-        coarse = {name.removeprefix("weight") for name in file if file[name].dtype == np.int8}
-        assert coarse == {name.removeprefix("step") for name in file if name.startswith("step")}
-        assert 3 < len(coarse) < len(model.get_weights()) / 2
-    for stored, trained in zip(pretrained.load("it").weights, model.get_weights(), strict=True):
-        if trained.ndim < 2 or trained.size < pretrained.COARSE_FROM:
+    path = runs.pack(run, splits, tmp_path)
+    with np.load(path) as file:
+        whole = {name.removeprefix("weight") for name in file if file[name].dtype.kind == "i"}
+        assert whole == {name.removeprefix("step") for name in file if name.startswith("step")}
+        assert 0 < len(whole) < len(run.model.weights) / 2
+    for stored, trained in zip(pretrained.load(run.id).weights, run.model.get_weights(), strict=True):
+        if trained.ndim < 2 or trained.size < rounding.LARGE:
             np.testing.assert_array_equal(stored, trained)
         else:
-            spread, largest = np.sqrt(np.square(trained).mean((0, 1, 2))), np.abs(trained).max((0, 1, 2))
-            step = np.maximum(spread / pretrained.STEPS, largest / 127)
-            assert (np.abs(stored - trained) <= 0.501 * step).all()
+            assert stored.shape == trained.shape and not np.array_equal(stored, trained)
+
+
+def test_a_model_is_packed_with_faces_that_it_learned_from_only(run, splits, tmp_path):
+    with pytest.raises(InputError, match=f"Run {run.id} was trained on other faces"):
+        runs.pack(run, FaceSplits(splits.train[:140], {}, source="fewer"), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_model_of_the_package_is_of_the_run_that_its_name_says():
@@ -288,9 +287,11 @@ def test_the_newest_cnn_answers_only_for_faces_such_as_it_learned_from(run, spli
     assert answering() == list(pretrained.ANSWERING)
 
 
-def test_the_package_answers_for_itself_where_a_run_has_the_id_of_its_model(run, root, tmp_path, monkeypatch):
+def test_the_package_answers_for_itself_where_a_run_has_the_id_of_its_model(
+    run, root, splits, tmp_path, monkeypatch
+):
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
-    runs.pack(run, tmp_path)
+    runs.pack(run, splits, tmp_path)
     [packaged, own] = runs.members(root, ["pretrained", run.id])
     np.testing.assert_array_equal(
         packaged.model.get_weights()[0], pretrained.load(run.id).model.get_weights()[0]
@@ -426,7 +427,7 @@ def test_an_ancestor_is_named_by_its_whole_id(root, run, splits, name):
 
 def test_a_report_goes_on_with_a_training_that_was_stopped(run, splits, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "weights")
-    runs.pack(run, tmp_path / "weights")
+    runs.pack(run, splits, tmp_path / "weights")
     steps = iter(range(3))
 
     def stop(clock):

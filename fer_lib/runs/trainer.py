@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
-from fer_lib import checkpoints, evaluation, models, pretrained, training
+from fer_lib import checkpoints, evaluation, models, pretrained, rounding, training
 from fer_lib.checkpoints import Checkpoint
 from fer_lib.data import split_validation
 from fer_lib.errors import InputError
@@ -136,12 +136,20 @@ def faces_of(run: Run, splits: FaceSplits) -> tuple[Faces, Faces]:
     return _divide(splits, Recipe(**run.record["recipe"]), run.record["seed"])
 
 
-def pack(run: Run, folder: Path = pretrained.FOLDER) -> Path:
-    """Write a complete run's model as one that comes with the package."""
+def pack(run: Run, splits: FaceSplits, folder: Path = pretrained.FOLDER) -> Path:
+    """Write a complete run's model as one that comes with the package.
+
+    Raises:
+        InputError: The run was trained on other faces than these.
+    """
+    train, _ = faces_of(run, splits)
+    some = np.random.default_rng(0).permutation(len(train))[: rounding.FACES]
     dropped = ("tests", "status", "completed", "pretrained")
     record = {key: value for key, value in run.record.items() if key not in dropped}
     path = folder / f"{run.id}.npz"
-    pretrained.save(path, run.model, record=record, history=_rows(run.history))
+    pretrained.save(
+        path, run.model, train.pixels[some, ..., np.newaxis], record=record, history=_rows(run.history)
+    )
     return path
 
 
