@@ -99,7 +99,7 @@ def save(
     Args:
         path: The file to write.
         model: From raw pixels (n, 48, 48, 1) to probabilities (n, 7).
-        faces: Raw pixels of some faces that it learned from; its answers to them hardly change.
+        faces: Raw pixels (n, 48, 48, 1), uint8, of some faces that it learned from: its answers to them hardly change.
         record: The content of its run's run.json.
         history: The rows of its history.csv.
     """

@@ -1,4 +1,4 @@
-"""Rounding of a network's large kernels to few bits, so that its answers change as little as they can.
+"""Rounding of a network's large kernels, each to as few bits as let its answers be.
 
 The weights of one input after the other are rounded, and what that changes of a layer's outputs is made up for by the
 weights of inputs still to come, as far as these go together with it (Frantar et al., "GPTQ: Accurate Post-Training
@@ -9,10 +9,15 @@ alone tells how much the answers depend on it.
 from __future__ import annotations
 
 import math
+import sys
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
+
+from fer_lib.errors import InputError
 
 LARGE = 10_000
 """Weights from which on a kernel is rounded. Small ones stay whole: answers depend on them most, and they take little
@@ -22,10 +27,12 @@ CHANGE = 1e-3
 """Root mean square change of a probability by all rounding together."""
 
 FACES = 1024
-"""On how many is measured what rounding changes."""
+"""How many training faces suffice to measure that by."""
 
 _TRIAL_STEPS = 4.0
 _DAMPING = 0.01
+"""Of the mean of the diagonal, as in GPTQ: so much the second moment of inputs is taken to differ on other faces."""
+
 
 Rounded = tuple[npt.NDArray[np.signedinteger], npt.NDArray[np.float32]]
 """A kernel in whole steps, and how large the steps of each of its filters (the last axis) are."""
@@ -36,28 +43,34 @@ def rounded_kernels(
 ) -> dict[str, Rounded]:
     """The large kernels of dense and convolutional layers, by the path of the weight.
 
-    Each takes the share of `change` that its share of all these weights is: that needs the least room.
+    The mean square change is shared out by numbers of weights, which needs about the least room. No step is wider than
+    the root mean square of a filter's weights.
 
     Args:
         model: From raw pixels to probabilities.
-        faces: Raw pixels (n, 48, 48, 1) such as it learned from.
+        faces: Raw pixels (n, 48, 48, 1), uint8, such as it learned from.
         change: Root mean square change of a probability to allow.
+
+    Raises:
+        InputError: The answers are no numbers.
     """
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     answers = copy.predict(faces, verbose=0)
+    if not np.isfinite(answers).all():
+        raise InputError(f"{model.name} answers with what are no numbers: its training went astray.")
     layers = [layer for layer in copy.layers if _is_large(layer)]
     total = sum(math.prod(layer.kernel.shape) for layer in layers)
     found = {}
-    for layer in layers:
+    for layer in tqdm(layers, "rounding", unit="layer", leave=False, file=sys.stderr, disable=None):
         kernel = keras.ops.convert_to_numpy(layer.kernel)
         moment = second_moment(copy, layer, faces)
-        steps, trial = round_kernel(kernel, moment, steps=_TRIAL_STEPS)
-        layer.kernel.assign(steps * trial)
+        steps, size = round_kernel(kernel, moment, steps=_TRIAL_STEPS)
+        layer.kernel.assign(steps * size)
         changed = np.square(copy.predict(faces, verbose=0) - answers).mean()
         layer.kernel.assign(kernel)
         allowed = change**2 * kernel.size / total
-        fine = max(1.0, _TRIAL_STEPS * float(np.sqrt(changed / allowed)))
+        fine = max(1.0, _TRIAL_STEPS * math.sqrt(changed / allowed))
         found[layer.kernel.path] = round_kernel(kernel, moment, steps=fine)
     return found
 
@@ -83,7 +96,7 @@ def round_kernel(
     for i in range(count):
         whole[i] = np.rint(rest[i])
         rest[i:] -= np.outer(follow[i, i:] / follow[i, i], rest[i] - whole[i])
-    smallest = np.min_scalar_type(-np.abs(whole).max().astype(int))
+    smallest = np.min_scalar_type(-int(np.abs(whole).max()) - 1)
     return whole.reshape(kernel.shape).astype(smallest), step.astype(np.float32)
 
 
@@ -107,7 +120,7 @@ def _is_large(layer: keras.layers.Layer) -> bool:
     return (dense or convolution) and math.prod(layer.kernel.shape) >= LARGE
 
 
-def _rows(layer: keras.layers.Layer, inputs: keras.KerasTensor) -> keras.KerasTensor:
+def _rows(layer: keras.layers.Layer, inputs: Any) -> Any:
     """What a layer multiplies by its kernel, one row per output of a filter."""
     if isinstance(layer, keras.layers.Conv2D):
         inputs = keras.ops.image.extract_patches(

@@ -4,6 +4,7 @@ import pytest
 from conftest import striped_faces
 
 from fer_lib import models, rounding
+from fer_lib.errors import InputError
 from fer_lib.models import ModelSpec
 
 FACES = striped_faces(140).pixels[..., np.newaxis]
@@ -56,6 +57,22 @@ def test_weights_of_inputs_that_do_not_go_together_are_rounded_each_for_itself()
     np.testing.assert_array_equal(whole[..., 1], 0)
     others = [0, 2, 3]
     np.testing.assert_array_equal(whole[..., others], np.rint(kernel[..., others] / step[others]))
+
+
+@pytest.mark.parametrize("largest", [127, 128, 32767, 32768])
+def test_the_largest_weight_keeps_its_sign(largest):
+    kernel = np.array([[largest], [1], [-3]], np.float32)
+    steps = np.sqrt(np.square(kernel).mean())
+    whole, _ = rounding.round_kernel(kernel, np.eye(3), steps=float(steps))
+    np.testing.assert_array_equal(whole, kernel)
+    assert whole.itemsize == {127: 1, 128: 2, 32767: 2, 32768: 4}[largest]
+
+
+def test_a_network_that_went_astray_is_refused(model):
+    astray = keras.models.clone_model(model)
+    astray.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    with pytest.raises(InputError, match="compact answers with what are no numbers"):
+        rounding.rounded_kernels(astray, FACES)
 
 
 def test_inputs_that_are_always_nought_do_no_harm():

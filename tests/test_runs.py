@@ -233,14 +233,28 @@ def test_large_kernels_are_packed_in_whole_steps_and_all_else_as_it_is(run, spli
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
     path = runs.pack(run, splits, tmp_path)
     with np.load(path) as file:
-        whole = {name.removeprefix("weight") for name in file if file[name].dtype.kind == "i"}
-        assert whole == {name.removeprefix("step") for name in file if name.startswith("step")}
-        assert 0 < len(whole) < len(run.model.weights) / 2
-    for stored, trained in zip(pretrained.load(run.id).weights, run.model.get_weights(), strict=True):
-        if trained.ndim < 2 or trained.size < rounding.LARGE:
-            np.testing.assert_array_equal(stored, trained)
+        whole = {name for name in file if file[name].dtype.kind == "i"}
+    model, stored = run.model, pretrained.load(run.id).weights
+    learned, _ = runs.faces_of(run, splits)
+    order = np.random.default_rng(0).permutation(len(learned))
+    rounded = rounding.rounded_kernels(model, learned.pixels[order, ..., np.newaxis])
+    assert len(whole) == len(rounded) == 2
+    for weight, kept in zip(model.weights, stored, strict=True):
+        if weight.path in rounded:
+            steps, size = rounded[weight.path]
+            np.testing.assert_allclose(kept, steps * size, rtol=1e-4)
         else:
-            assert stored.shape == trained.shape and not np.array_equal(stored, trained)
+            np.testing.assert_array_equal(kept, weight.numpy())
+
+
+def test_what_the_package_has_already_is_not_rounded_again(run, splits, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "weights")
+    path = runs.pack(run, splits, tmp_path / "weights")
+    before = path.read_bytes()
+    taken = runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path, progress=False, ready_made=True)
+    with pytest.raises(InputError, match=f"Run {run.id} has the weights that come with the package"):
+        runs.pack(taken, splits, tmp_path / "weights")
+    assert path.read_bytes() == before
 
 
 def test_a_model_is_packed_with_faces_that_it_learned_from_only(run, splits, tmp_path):

@@ -131,7 +131,7 @@ def faces_of(run: Run, splits: FaceSplits) -> tuple[Faces, Faces]:
     if learned_from(run.record) != splits.fingerprint():
         raise InputError(
             f"Run {run.id} was trained on other faces ({run.record['data']['source']}) than these "
-            f"({splits.source}); name a run on the same data."
+            f"({splits.source}); name a run and the data that it learned from."
         )
     return _divide(splits, Recipe(**run.record["recipe"]), run.record["seed"])
 
@@ -140,11 +140,16 @@ def pack(run: Run, splits: FaceSplits, folder: Path = pretrained.FOLDER) -> Path
     """Write a complete run's model as one that comes with the package.
 
     Raises:
-        InputError: The run was trained on other faces than these.
+        InputError: The run was trained on other faces than these, or its weights are the package's already.
     """
+    if run.record.get("pretrained"):
+        raise InputError(
+            f"Run {run.id} has the weights that come with the package, rounded already; "
+            "train it with READY_MADE=false to pack it."
+        )
     train, _ = faces_of(run, splits)
     some = np.random.default_rng(0).permutation(len(train))[: rounding.FACES]
-    dropped = ("tests", "status", "completed", "pretrained")
+    dropped = ("tests", "status", "completed")
     record = {key: value for key, value in run.record.items() if key not in dropped}
     path = folder / f"{run.id}.npz"
     pretrained.save(
