@@ -49,11 +49,11 @@ def main() -> None:
     predicted = {name: measured("predict", name) for name in (*STEPS, "views")}
     write_section("training", "\n\n".join([
         "## Training and prediction",
-        f"`make bench BENCH=training` on {machine()}. CPU seconds are user + system, of training the least of {ROUNDS} measured in turn; "
-        f"batches of {BATCH}; "
-        f"matrix multiplication in float32 (2048×2048, NumPy or TensorFlow) reaches {peak:.0f} GFLOP a CPU "
-        "second here. Plain is Keras's `fit` on arrays as it comes (XLA); ours is `fer_lib.training`, "
-        "without XLA; what changes compact's faces runs beside the steps and is a row of its own.",
+        f"`make bench BENCH=training` on {machine()}. CPU seconds are user + system, of training the least of "
+        f"{ROUNDS} measured in turn; batches of {BATCH}; matrix multiplication in float32 (2048×2048, NumPy or "
+        f"TensorFlow) reaches {peak:.0f} GFLOP a CPU second here. Plain is Keras's `fit` on arrays as it comes "
+        "(XLA); ours is `fer_lib.training`, without XLA; what changes compact's faces runs beside the steps and "
+        "is a row of its own.",
         training_table(trained, peak, measured("augment")),
         prediction_table(predicted),
         way_to_the_original(script),
