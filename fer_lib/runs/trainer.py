@@ -145,7 +145,7 @@ def pack(run: Run, splits: FaceSplits, folder: Path = pretrained.FOLDER) -> Path
     if run.record.get("pretrained"):
         raise InputError(
             f"Run {run.id} has the weights that come with the package, rounded already; "
-            "train it with READY_MADE=false to pack it."
+            "fer-lib train trains it anew, to be packed."
         )
     train, _ = faces_of(run, splits)
     some = np.random.default_rng(0).permutation(len(train))[: rounding.FACES]
