@@ -48,6 +48,20 @@ def test_outputs_change_less_than_by_rounding_each_weight_for_itself():
     assert changed(whole * step) < 0.4 * changed(np.rint(kernel / step) * step)
 
 
+def test_each_input_is_rounded_where_the_best_of_the_rest_leaves_it():
+    rng = np.random.default_rng(4)
+    inputs = rng.normal(size=(100, 12)) @ rng.normal(size=(12, 12))
+    moment, kernel = moment_of(inputs), rng.normal(size=(12, 5)).astype(np.float32)
+    whole, step = rounding.round_kernel(kernel, moment, steps=2)
+    moment += 0.01 * np.diag(moment).mean() * np.eye(12)
+    wanted = kernel / step.astype(np.float64)
+    expected = np.empty_like(wanted)
+    for i in range(12):
+        missing = moment[i:, :i] @ (wanted[:i] - expected[:i])
+        expected[i] = np.rint((wanted[i:] + np.linalg.solve(moment[i:, i:], missing))[0])
+    np.testing.assert_array_equal(whole, expected)
+
+
 def test_weights_of_inputs_that_do_not_go_together_are_rounded_each_for_itself():
     rng = np.random.default_rng(2)
     kernel = rng.normal(size=(3, 3, 10, 4)).astype(np.float32)
