@@ -33,7 +33,6 @@ _TRIAL_STEPS = 4.0
 _DAMPING = 0.01
 """Of the mean of the diagonal, as in GPTQ: so much the second moment of inputs is taken to differ on other faces."""
 
-
 Rounded = tuple[npt.NDArray[np.signedinteger], npt.NDArray[np.float32]]
 """A kernel in whole steps, and how large the steps of each of its filters (the last axis) are."""
 
@@ -65,8 +64,8 @@ def rounded_kernels(
     for layer in tqdm(layers, "rounding", unit="layer", leave=False, file=sys.stderr, disable=None):
         kernel = keras.ops.convert_to_numpy(layer.kernel)
         moment = second_moment(copy, layer, faces)
-        steps, size = round_kernel(kernel, moment, steps=_TRIAL_STEPS)
-        layer.kernel.assign(steps * size)
+        whole, step = round_kernel(kernel, moment, steps=_TRIAL_STEPS)
+        layer.kernel.assign(whole * step)
         changed = np.square(copy.predict(faces, verbose=0) - answers).mean()
         layer.kernel.assign(kernel)
         allowed = change**2 * kernel.size / total
