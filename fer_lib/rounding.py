@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from fer_lib.errors import InputError
+from fer_lib.networks import untied
 
 LARGE = 10_000
 """Weights from which on a kernel is rounded. Small ones stay whole: answers depend on them most, and they take little
@@ -30,6 +31,8 @@ FACES = 1024
 """How many training faces suffice to measure that by."""
 
 _TRIAL_STEPS = 4.0
+"""Per root mean square of a filter's weights, where a kernel is rounded alone."""
+
 _DAMPING = 0.01
 """Of the mean of the diagonal, as in GPTQ: so much the second moment of inputs is taken to differ on other faces."""
 
@@ -51,13 +54,12 @@ def rounded_kernels(
         change: Root mean square change of a probability to allow.
 
     Raises:
-        InputError: The answers are no numbers.
+        InputError: The answers are NaN.
     """
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    copy = untied(model)
     answers = copy.predict(faces, verbose=0)
     if not np.isfinite(answers).all():
-        raise InputError(f"{model.name} answers with what are no numbers: its training went astray.")
+        raise InputError(f"{model.name} answers NaN: its training diverged.")
     layers = [layer for layer in copy.layers if _is_large(layer)]
     total = sum(math.prod(layer.kernel.shape) for layer in layers)
     found = {}

@@ -82,11 +82,11 @@ def test_the_largest_weight_keeps_its_sign(largest):
     assert whole.itemsize == {127: 1, 128: 2, 32767: 2, 32768: 4}[largest]
 
 
-def test_a_network_that_went_astray_is_refused(model):
-    astray = keras.models.clone_model(model)
-    astray.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
-    with pytest.raises(InputError, match="compact answers with what are no numbers"):
-        rounding.rounded_kernels(astray, FACES)
+def test_a_network_that_diverged_is_refused(model):
+    diverged = keras.models.clone_model(model)
+    diverged.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    with pytest.raises(InputError, match="compact answers NaN: its training diverged"):
+        rounding.rounded_kernels(diverged, FACES)
 
 
 def test_inputs_that_are_always_nought_do_no_harm():

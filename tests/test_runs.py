@@ -241,8 +241,8 @@ def test_large_kernels_are_packed_in_whole_steps_and_all_else_as_it_is(run, spli
     assert len(whole) == len(rounded) == 2
     for weight, kept in zip(model.weights, stored, strict=True):
         if weight.path in rounded:
-            steps, size = rounded[weight.path]
-            np.testing.assert_allclose(kept, steps * size, rtol=1e-4)
+            whole_steps, step = rounded[weight.path]
+            np.testing.assert_allclose(kept, whole_steps * step, rtol=1e-4)
         else:
             np.testing.assert_array_equal(kept, weight.numpy())
 
