@@ -9,11 +9,9 @@ READY := .venv/ready
 ## PROFILE   quick, compact or seed (notebooks/profiles)
 ## LANGUAGE  zh-TW, en or both (one page with a switch, two PDFs)
 ## FORM      full or short (a PDF of a few pages, hw3-report-short.pdf)
-## ANSWERS   a Markdown file with words of your own, in the place of the report's or beside them
 DATA ?=
 PROFILE ?= quick
 FORM ?= full
-ANSWERS ?=
 # Desktops set LANGUAGE to their own (en_GB:en): only the command line counts.
 ifneq ($(origin LANGUAGE),command line)
 LANGUAGE := zh-TW
@@ -29,7 +27,7 @@ switch = $(if $(filter-out 0,$(value $(1))),$(2))
 option = $(if $(value $(1)),$(2) $(call quoted,$(1)))
 
 # Everything else on the command line in capitals is a parameter of the notebooks: 'make report EPOCHS=3'.
-OWN := DATA PROFILE LANGUAGE FORM ANSWERS PYTHON $(TITLE_VARIABLES) $(SWEEP_OPTIONS)
+OWN := DATA PROFILE LANGUAGE FORM PYTHON $(TITLE_VARIABLES) $(SWEEP_OPTIONS)
 GIVEN := $(foreach name,$(filter-out $(OWN) MAKE% MFLAGS SHELL,$(.VARIABLES)),$(if $(filter command%,$(origin $(name))),$(name)))
 quoted = '$(subst ','\'',$(value $(1)))'
 SETTINGS = $(foreach name,$(GIVEN),--set $(name)=$(call quoted,$(name)))
@@ -39,7 +37,7 @@ title = $(if $(filter undefined,$(origin $(2))),,--title $(1)=$(call quoted,$(2)
 # What a target would not look at is refused: 'make verify EPOCHS=3' repeats the last report as it was made.
 TAKEN_report := $(filter-out $(SWEEP_OPTIONS),$(OWN)) SWEEP $(GIVEN)
 TAKEN_verify := DATA
-TAKEN_sweep := $(filter-out FORM ANSWERS $(TITLE_VARIABLES),$(OWN)) $(GIVEN)
+TAKEN_sweep := $(filter-out FORM $(TITLE_VARIABLES),$(OWN)) $(GIVEN)
 ASKED := $(foreach name,$(OWN) $(GIVEN),$(if $(filter command%,$(origin $(name))),$(name)))
 UNUSED := $(filter-out PYTHON $(foreach goal,$(MAKECMDGOALS),$(TAKEN_$(goal))),$(ASKED))
 ifneq ($(and $(filter report sweep verify,$(MAKECMDGOALS)),$(UNUSED)),)
@@ -70,7 +68,7 @@ $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) fer_lib/bootstrap.py
 
 report: $(READY)  ## Run what is stale, write report/build/hw3-report.html and .pdf
-	@$(BIN)/fer-lib report --data $(call quoted,DATA) --profile $(call quoted,PROFILE) --language $(call quoted,LANGUAGE) --form $(call quoted,FORM) --answers $(call quoted,ANSWERS) $(if $(value SWEEP),--set SWEEP=$(call quoted,SWEEP)) $(SETTINGS) $(TITLE)
+	@$(BIN)/fer-lib report --data $(call quoted,DATA) --profile $(call quoted,PROFILE) --language $(call quoted,LANGUAGE) --form $(call quoted,FORM) $(if $(value SWEEP),--set SWEEP=$(call quoted,SWEEP)) $(SETTINGS) $(TITLE)
 
 sweep: $(READY)  ## Run a notebook over many parameters, write a leaderboard
 	@$(BIN)/fer-lib sweep $(call quoted,SWEEP) --data $(call quoted,DATA) --language $(call quoted,LANGUAGE) \

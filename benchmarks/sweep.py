@@ -19,16 +19,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import yaml
 from page import machine, write_section
 
-from fer_lib.publish.execute import ROOT, source_notebook
-from fer_lib.publish.parameters import Parameters
-from fer_lib.publish.sweep import spec
+from fer_lib.profiles import settings
+from fer_lib.report.execute import ROOT, declared, source_notebook
+from fer_lib.report.parameters import Parameters
+from fer_lib.spec import SETTINGS
+from fer_lib.sweep import spec
 
 SWEEP = ROOT / "notebooks" / "sweeps" / "cnn.yaml"
 ONE_THREAD = dict.fromkeys(
@@ -126,20 +126,12 @@ def train_bare(root: Path, points: Sequence[Parameters]) -> None:
     import keras
 
     from fer_lib import data, runs
-    from fer_lib.models import ModelSpec
-    from fer_lib.training import Recipe
-
-    def values(kind: type, point: Parameters) -> dict[str, Any]:
-        names = [field.name for field in fields(kind) if field.name.upper() in point]
-        return {name: point[name.upper()] for name in names}
 
     splits = data.load("", cache=ROOT / "data")
     start = time.process_time()
     for point in points:
-        model = ModelSpec(
-            str(point["MODEL"]), **{**values(ModelSpec, point), "depth": point["DEPTH"] or None}
-        )
-        recipe = Recipe(**values(Recipe, point))
+        further = {name: value for name, value in point.items() if name in SETTINGS}
+        model, recipe = settings("quick", "q1_cnn", further)
         runs.train_or_reuse(splits, model, recipe, seed=int(point["SEED"]), root=root, progress=False)
         keras.utils.clear_session()
     print(time.process_time() - start)
@@ -159,13 +151,13 @@ def measure_papermill(points: Sequence[Parameters], folder: Path) -> tuple[float
     folder.mkdir()
     lines = []
     for number, point in enumerate(points):
-        given = [
-            f"-p {name} {shlex.quote(str(value))}" for name, value in {**point, "RUN_ROOT": folder}.items()
-        ]
+        named = {name: value for name, value in point.items() if name in declared("q1_cnn")}
+        further = {name: value for name, value in point.items() if name not in named}
+        given = yaml.safe_dump({**named, "RUN_ROOT": str(folder), "SETTINGS": further})
         out = folder / f"{number}.ipynb"
         lines.append(
             f"{sys.executable} -m papermill --no-progress-bar {source_notebook('q1_cnn')} {out} "
-            f"--cwd {ROOT / 'notebooks'} " + " ".join(part for part in given if not part.endswith(" ''"))
+            f"--cwd {ROOT / 'notebooks'} -y {shlex.quote(given)}"
         )
     return _measure("set -e\n" + "\n".join(lines))
 

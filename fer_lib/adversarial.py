@@ -33,6 +33,16 @@ class Adversarial:
     change: npt.NDArray[np.float64]
     most: npt.NDArray[np.float64]
 
+    @property
+    def mean_change(self) -> float:
+        """Mean of `change` over the targets that were reached; NaN if none was."""
+        return float(self.change[self.reached].mean()) if self.reached.any() else float("nan")
+
+    @property
+    def easiest(self) -> int:
+        """Position of the target that was reached with the smallest change; 0 if none was."""
+        return int(np.argmin(np.where(self.reached, self.change, np.inf)))
+
 
 def adversarial(
     model: keras.Model,

@@ -16,7 +16,8 @@ from typing import Any
 
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError, printable
-from fer_lib.publish import execute
+from fer_lib.report import execute
+from fer_lib.startup import import_keras
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +87,7 @@ def fetch_data(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train one model, or find it trained."""
-    _import_keras()
+    import_keras()
     from fer_lib import data, runs
     from fer_lib.train_one import wanted
 
@@ -107,7 +108,7 @@ def predict(options: argparse.Namespace) -> None:
     if options.out.suffix == ".keras" and options.out.exists():
         raise InputError(f"{options.out} is a model; name another file to write.")
     faces = data.load_unlabelled(options.data)
-    _import_keras()
+    import_keras()
     from fer_lib import augmentation, prediction, runs
 
     members = runs.members(options.runs, options.run)
@@ -126,7 +127,7 @@ def evaluate(options: argparse.Namespace) -> None:
     splits = data.load(options.data)
     if all(faces.labels is None for faces in splits.tests.values()):
         raise InputError(f"{options.data or 'The data'} has no labelled test faces to evaluate models on.")
-    _import_keras()
+    import_keras()
     from fer_lib import runs
 
     table = runs.evaluate(options.runs, options.run, splits)
@@ -148,7 +149,7 @@ def pack(options: argparse.Namespace) -> None:
     from fer_lib import data
 
     splits = data.load(options.data)
-    _import_keras()
+    import_keras()
     from fer_lib import runs
 
     path = runs.pack(runs.find(options.runs, options.run), splits)
@@ -157,14 +158,13 @@ def pack(options: argparse.Namespace) -> None:
 
 def report(options: argparse.Namespace) -> None:
     """Run the notebooks that are stale and write the report as HTML and PDF."""
-    from fer_lib.publish.report import make_report
+    from fer_lib.report.build import make_report
 
     files = make_report(
         options.data,
         profile=options.profile,
         language=options.language,
         form=options.form,
-        answers=Path(options.answers) if options.answers else None,
         settings=_settings(options),
         title=dict(options.title),
         run_root=options.runs,
@@ -175,7 +175,7 @@ def report(options: argparse.Namespace) -> None:
 
 def sweep(options: argparse.Namespace) -> None:
     """Run the points of a sweep that are missing, or list them."""
-    from fer_lib.publish.sweep import estimate, run, spec
+    from fer_lib.sweep import estimate, run, spec
 
     asked = spec.read(options.file, quick=options.quick, settings=_settings(options))
     plan = run.Plan(
@@ -197,24 +197,12 @@ def sweep(options: argparse.Namespace) -> None:
 
 def verify(options: argparse.Namespace) -> None:
     """Run the notebooks of a report again and compare their numbers with its."""
-    from fer_lib.publish import verify as again
+    from fer_lib.report import verify as again
 
     verdict = again.verify(options.out, source=options.data)
     print(again.describe(verdict))
     if verdict.differences:
         raise SystemExit(1)
-
-
-def _import_keras() -> None:
-    """Import Keras without what TensorFlow's C++ side has to say to standard error while it starts."""
-    standard_error = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nothing:  # noqa: PTH123 (a descriptor is wanted)
-            os.dup2(nothing.fileno(), 2)
-        import keras  # noqa: F401
-    finally:
-        os.dup2(standard_error, 2)
-        os.close(standard_error)
 
 
 def _settings(options: argparse.Namespace) -> dict[str, str]:
@@ -330,7 +318,6 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument(
         "--form", choices=["full", "short"], default="full", help="a PDF of a few pages, or all"
     )
-    whole.add_argument("--answers", default="", help="a Markdown file with words of your own")
     whole.add_argument("--out", type=Path, default=execute.ROOT / "report" / "build")
     whole.add_argument(
         "--title", type=_setting, action="append", default=[], metavar="KEY=TEXT",

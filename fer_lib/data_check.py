@@ -42,8 +42,9 @@ class Survey:
         pixels: uint8 array (n, 48, 48).
         faces: A row for each face: `split`, `place`, `label` (-1 unknown), `group` (exact copies share one), `flat`,
             `voted` (whether FER+ has votes for one of the seven emotions), `agrees` (its label is among those most
-            voted for), `wanted` (the emotion most voted for), `unseen` (nobody voted for its label), `rejected` (FER+
-            says it is no face).
+            voted for), `wanted` (the emotion most voted for), `support` (its share of the votes for the seven),
+            `unseen` (nobody voted for its label, and at least half did for another), `rejected` (FER+ says it is no
+            face).
         near: int64 (k, 2): rows of faces that are near copies, the first ones of their groups.
         near_all: Whether these are all, see `near_copies`.
         problems: What keeps the data set from being loaded.
@@ -220,6 +221,25 @@ def copies(faces: pd.DataFrame) -> list[list[int]]:
     return _grouped(faces[faces.group.duplicated(keep=False)])
 
 
+def odd_faces(faces: pd.DataFrame, per_kind: int) -> list[tuple[str, int, tuple[int, ...]]]:
+    """The first few faces of each kind of oddness.
+
+    Args:
+        faces: Those of a `Survey`.
+        per_kind: At most so many of each kind.
+
+    Returns:
+        For each of them its kind, its row and the labels that it has, none where they are unknown. The kinds are
+        "conflict" (the first of some exact copies with different labels), "flat" (one grey, or almost) and "rejected"
+        (no face, by FER+).
+    """
+    odd = [("conflict", rows) for rows in conflicts(faces)[:per_kind]]
+    for kind in ("flat", "rejected"):
+        odd += [(kind, [row]) for row in faces.index[faces[kind]][:per_kind]]
+    labels = [tuple(sorted(set(faces.label[rows]) - {_UNKNOWN})) for _, rows in odd]
+    return [(kind, rows[0], known) for (kind, rows), known in zip(odd, labels, strict=True)]
+
+
 def _grouped(faces: pd.DataFrame) -> list[list[int]]:
     return [group.index.tolist() for _, group in faces.groupby("group", sort=False)]
 
@@ -319,6 +339,7 @@ def _opinions(part: _Part) -> pd.DataFrame:
             "voted": voted,
             "agrees": voted & (own == most),
             "wanted": votes.argmax(axis=1),
+            "support": most / np.maximum(votes.sum(axis=1), 1),
             "unseen": voted & (own == 0) & (most >= votes.sum(axis=1) * 0.5),
             "rejected": np.zeros(n, np.bool_) if part.rejected is None else part.rejected,
         }

@@ -50,6 +50,31 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class ConfusedPair:
+    """Two classes that are taken for each other.
+
+    Attributes:
+        forward: The direction with the larger share of its true class.
+        backward: The other direction.
+        share: Share of the faces of both classes that were taken for the other class.
+    """
+
+    forward: Confusion
+    backward: Confusion
+    share: float
+
+    @property
+    def count(self) -> int:
+        """Faces taken for the other class, in both directions."""
+        return self.forward.count + self.backward.count
+
+    @property
+    def one_way(self) -> bool:
+        """Whether one direction is more frequent than the other beyond chance: their 95% intervals do not touch."""
+        return self.forward.low > self.backward.high
+
+
+@dataclass(frozen=True)
 class ClassScores:
     """How well each class is found, float64 (7,) each; NaN where a class has no faces or answers.
 
@@ -128,6 +153,17 @@ def mutual_confusion(matrix: npt.NDArray[np.int64]) -> list[tuple[int, int, floa
         for b in range(a + 1, len(matrix))
     ]
     return sorted(pairs, key=lambda pair: -pair[2])
+
+
+def confused_pairs(matrix: npt.NDArray[np.int64]) -> list[ConfusedPair]:
+    """The pairs of classes that are confused at all, in the order of `mutual_confusion`; counts (7, 7), rows = true."""
+    pairs = []
+    for a, b, share in mutual_confusion(matrix):
+        forward, backward = confusion_of(matrix, a, b), confusion_of(matrix, b, a)
+        if forward.share < backward.share:
+            forward, backward = backward, forward
+        pairs.append(ConfusedPair(forward, backward, share))
+    return [pair for pair in pairs if pair.count]
 
 
 def mean_probabilities(

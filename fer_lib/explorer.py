@@ -16,7 +16,10 @@ from fer_lib import filters, gradients, networks, photo, plots, saliency
 from fer_lib.emotions import EMOTION_NAMES
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
-from fer_lib.words import words
+from fer_lib.labels import labels
+
+_PREDICTED = -1
+"""Stands for the predicted class in the list of classes; None would be no choice, and show as a blank."""
 
 
 def saliency_view(
@@ -97,20 +100,22 @@ def saliency_explorer(
     """
     if not len(faces):
         raise InputError("There are no faces to choose from; name a run that held some out, or other data.")
-    word, names = words(language), EMOTION_NAMES[language]
+    word, names = labels(language), EMOTION_NAMES[language]
 
-    def show(face: int, upload: Any, method: str, label: int | None, keep: float) -> None:
+    def show(face: int, upload: Any, method: str, label: int, keep: float) -> None:
         pixels = faces.pixels[face]
         if upload:
             try:
-                pixels, found = photo.portrait(io.BytesIO(upload[0]["content"]), name=upload[0]["name"])
+                own = photo.portrait(io.BytesIO(upload[0]["content"]), name=upload[0]["name"])
             except InputError as error:
                 print(error)
                 return
-            if not found:
-                print(word["no_face"])
+            pixels = own.pixels
+            if not own.found:
+                print(word["no_face" if own.searched else "no_detector"])
+        about = None if label == _PREDICTED else label
         _show(
-            saliency_view(model, pixels, method=method, label=label, keep=keep, language=language, seed=seed)
+            saliency_view(model, pixels, method=method, label=about, keep=keep, language=language, seed=seed)
         )
 
     chosen = widgets.IntSlider(0, 0, len(faces) - 1, description=word["original"], continuous_update=False)
@@ -126,8 +131,8 @@ def saliency_explorer(
             description=word["method"],
         ),
         label=widgets.Dropdown(
-            options=[(word["predicted"], None), *((name, i) for i, name in enumerate(names))],
-            value=None,
+            options=[(word["predicted"], _PREDICTED), *((name, i) for i, name in enumerate(names))],
+            value=_PREDICTED,
             description=word["emotion"],
         ),
         keep=widgets.FloatSlider(
@@ -140,7 +145,7 @@ def filters_explorer(
     model: keras.Model, *, layer: str = "", language: str = "en", seed: int = 0
 ) -> widgets.Widget:
     """Choose a layer, a way and a number of steps, and see `filters_view`."""
-    word, names = words(language), networks.convolution_layers(model)
+    word, names = labels(language), networks.convolution_layers(model)
 
     def show(layer: str, way: str, steps: int) -> None:
         _show(filters_view(model, layer, way=way, steps=steps, language=language, seed=seed))

@@ -12,6 +12,14 @@ import filelock
 
 from fer_lib.errors import InputError
 
+_PROJECT = Path(__file__).parents[1]
+REPORT = (
+    _PROJECT / "report"
+    if (_PROJECT / "report" / "labels").is_dir()
+    else Path(__file__).parent / "report" / "files"
+)
+"""Labels, templates and the title block: the project's, or as they come with an installed package."""
+
 _UMASK = os.umask(0o077)
 os.umask(_UMASK)  # read once: asking sets it, and a file that another thread makes meanwhile goes by that
 _MODE = 0o666 & ~_UMASK

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -27,6 +28,8 @@ REGULARISATIONS: Mapping[str, Regularisation] = {
 
 LEARNING_RATES: Mapping[str, float] = {"plain": 1.0, "regularised": 2.0, "fourier": 2.0}
 """The pace of each way, in grey values a step."""
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,51 @@ class AscentResult:
         """Positions of the filters, the most excited first, dead ones last."""
         return np.lexsort((-self.activations, self.dead))
 
+    def top(self, count: int | None = None) -> AscentResult:
+        """The same for the `count` filters that are most excited, or for all, the most excited first."""
+        order = self.ranked()[:count]
+        return replace(
+            self,
+            filters=self.filters[order],
+            history=self.history[:, order],
+            snapshots=self.snapshots[:, order],
+            dead=self.dead[order],
+        )
+
+    @property
+    def frequency(self) -> float:
+        """Mean of `mean_frequency` over the images at the end, in cycles per image width."""
+        return float(mean_frequency(self.images).mean())
+
+    @property
+    def median_activation(self) -> float:
+        """Median of the activations at the end."""
+        return float(np.median(self.activations))
+
+    def pictures(self) -> npt.NDArray[np.uint8]:
+        """The snapshots as `displayable` makes them, (k, n, h, w) if they are grey and else (k, n, h, w, c)."""
+        shown = np.stack([displayable(images) for images in self.snapshots])
+        return shown[..., 0] if shown.shape[-1] == 1 else shown
+
+    def captions(self, *, numbered: bool = False) -> list[list[str]]:
+        """The activation of each filter at each snapshot, as texts: k lists of n.
+
+        Args:
+            numbered: Whether the filter's number stands before it.
+        """
+        names = [f"{number}: " if numbered else "" for number in self.filters]
+        return [
+            [f"{name}{value:.2f}" for name, value in zip(names, self.history[step], strict=True)]
+            for step in self.steps
+        ]
+
 
 def gradient_ascent(
     model: keras.Model,
     layer: str,
     *,
     filters: Sequence[int] | None = None,
+    limit: int | None = None,
     steps: int = 190,
     snapshots: Sequence[int] = (),
     regularisation: Regularisation = PLAIN,
@@ -95,6 +137,7 @@ def gradient_ascent(
         layer: Name of a layer, its filters on the last axis. A dense layer has units instead, and for the
             output layer the result shows classes (their scores before the softmax).
         filters: Numbers of the filters, from 0; None for all.
+        limit: At most so many of them, the first ones; None for no limit.
         steps: Number of steps.
         snapshots: After which steps the images are kept too, beside the last; later ones than `steps` are not.
         regularisation: What keeps the images readable; `REGULARISATIONS` has some.
@@ -110,7 +153,7 @@ def gradient_ascent(
     """
     if steps < 1 or not learning_rate > 0:
         raise ValueError(f"steps and learning_rate must be above 0, but were {steps} and {learning_rate}")
-    numbers = _filter_numbers(model, layer, filters)
+    numbers = _filter_numbers(model, layer, filters)[:limit]
     shape = model.inputs[0].shape[1:]
     images = white_noise(shape, seed=seed) if start is None else np.asarray(start, np.float32)
     images = np.broadcast_to(images, (len(numbers), *shape))
@@ -136,6 +179,34 @@ def gradient_ascent(
     first = 0 if 0 in snapshots else 1
     dead = (history == 0).all(axis=0)
     return AscentResult(layer, numbers, history, np.array(stops[first:]), np.stack(kept[first:]), dead)
+
+
+def preset(way: str, model: keras.Model, *, seed: int = 0) -> dict[str, Any]:
+    """The arguments of `gradient_ascent` for one of the ways in `REGULARISATIONS`.
+
+    The fourier way starts from `pink_noise`, the others from `white_noise`.
+
+    Args:
+        way: A key of `REGULARISATIONS`.
+        model: The model whose input decides the shape of the noise.
+        seed: Decides noise and jitter.
+
+    Returns:
+        `regularisation`, `learning_rate`, `start` and `seed`.
+
+    Raises:
+        InputError: There is no such way.
+    """
+    if way not in REGULARISATIONS:
+        raise InputError(
+            f"There is no way {way!r} of gradient ascent; choose one of {', '.join(REGULARISATIONS)}."
+        )
+    return {
+        "regularisation": REGULARISATIONS[way],
+        "learning_rate": LEARNING_RATES[way],
+        "start": pink_noise(model.inputs[0].shape[1:], seed=seed) if way == "fourier" else None,
+        "seed": seed,
+    }
 
 
 def white_noise(shape: tuple[int, ...], *, seed: int = 0) -> npt.NDArray[np.float32]:
@@ -191,7 +262,7 @@ def mean_frequency(images: Images) -> npt.NDArray[np.float64]:
         images: Array of shape (n, h, w, c).
 
     Returns:
-        Cycles per image, float64 (n,); 0 for an image without a pattern.
+        Cycles per image width, float64 (n,); 0 for an image without a pattern.
     """
     height, width = images.shape[1:3]
     power = np.square(np.abs(np.fft.fft2(images.mean(axis=-1))))
@@ -201,14 +272,20 @@ def mean_frequency(images: Images) -> npt.NDArray[np.float64]:
     return np.asarray((power * cycles).sum(axis=(1, 2)) / np.where(total > 0, total, 1))
 
 
-def likeness(images: Images) -> float:
-    """How much the patterns of several images have in common: the mean size of their correlations, 0..1.
+def mean_abs_correlation(images: Images) -> float:
+    """How much the patterns of several images have in common: the mean of their absolute correlations, 0..1.
 
     Args:
         images: Array of shape (n, h, w, c) with at least two images, none of one value only.
     """
     pairs = np.corrcoef(images.reshape(len(images), -1))[np.triu_indices(len(images), 1)]
     return float(np.abs(pairs).mean())
+
+
+def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` of the items, at even distances, in order: the first one and, of several, the last."""
+    places = np.linspace(0, len(items) - 1, count).round().astype(int)
+    return [items[place] for place in np.unique(places)]
 
 
 def displayable(images: Images) -> npt.NDArray[np.uint8]:

@@ -22,10 +22,12 @@ class Portrait(NamedTuple):
     Attributes:
         pixels: Grey values, uint8 (48, 48).
         found: Whether a face was detected; if not, it is the middle of the photograph.
+        searched: Whether a face was looked for; if not, no detector is installed.
     """
 
     pixels: npt.NDArray[np.uint8]
     found: bool
+    searched: bool
 
 
 def grey(image: Image.Image) -> Image.Image:
@@ -74,11 +76,12 @@ def portrait(photo: Path | BinaryIO, *, name: str = "") -> Portrait:
         raise InputError(
             f"{name or photo} cannot be read as a picture{why}; give a PNG or JPEG file."
         ) from None
-    box = _face_box(np.asarray(shown))
+    detector = _detector()
+    box = None if detector is None else _largest_face(detector, np.asarray(shown))
     left, top, size = box or _middle(*shown.size)
     cut = shown.crop((left, top, left + size, top + size))
     small = cut.resize((FACE_SIZE, FACE_SIZE), Image.Resampling.LANCZOS)
-    return Portrait(np.asarray(small, np.uint8), box is not None)
+    return Portrait(np.asarray(small, np.uint8), box is not None, detector is not None)
 
 
 def _middle(width: int, height: int) -> tuple[int, int, int]:
@@ -86,16 +89,20 @@ def _middle(width: int, height: int) -> tuple[int, int, int]:
     return (width - size) // 2, (height - size) // 2, size
 
 
-def _face_box(shown: npt.NDArray[np.uint8]) -> tuple[int, int, int] | None:
-    """Left, top and size of the largest face, or None."""
+def _detector() -> Any | None:
+    """OpenCV's detector of frontal faces, or None where it is not installed."""
     try:
         import cv2
     except ImportError:
         return None
     if not hasattr(cv2, "CascadeClassifier"):  # OpenCV 5 has it no more
         return None
-    cascade: Any = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_default.xml")
-    found = cascade.detectMultiScale(shown, 1.1, 5)
+    return cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_default.xml")
+
+
+def _largest_face(detector: Any, shown: npt.NDArray[np.uint8]) -> tuple[int, int, int] | None:
+    """Left, top and size of the largest face, or None."""
+    found = detector.detectMultiScale(shown, 1.1, 5)
     if not len(found):
         return None
     left, top, size, _ = max(found.tolist(), key=lambda face: face[2])

@@ -8,10 +8,10 @@ from typing import Any
 
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
-from fer_lib.models import ModelSpec, build, dnn_width
-from fer_lib.publish.execute import resolve
-from fer_lib.publish.parameters import Parameters
-from fer_lib.training import Recipe
+from fer_lib.models import build
+from fer_lib.report.execute import resolve
+from fer_lib.report.parameters import Parameters
+from fer_lib.spec import ModelSpec, Recipe, dnn_width
 
 OWN = {
     "DATA": "give the data as --data",
@@ -57,7 +57,7 @@ def wanted(profile: str, settings: Mapping[str, str], *, model: str | None = Non
     Raises:
         InputError: The profile, a setting or the model cannot be used, or training would not look at a setting.
     """
-    parameters = resolve(profile, settings)
+    parameters = resolve(profile, settings, ["q1_cnn", "q2_dnn"])
     shape = parameters["q1_cnn"]
     name = model or str(shape["MODEL"])
     own = parameters["q2_dnn"] if name == "dnn" else shape

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,10 +18,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_lib.augmentation import UNCHANGED, Augmentation, augmented
+from fer_lib.augmentation import augmented
 from fer_lib.emotions import FACE_SIZE
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
+from fer_lib.spec import SMALL, Recipe
 
 OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "Adamax": keras.optimizers.Adamax,
@@ -29,127 +30,14 @@ OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "AdamW": keras.optimizers.AdamW,
     "SGD": lambda **settings: keras.optimizers.SGD(momentum=0.9, nesterov=True, **settings),
 }
-SCHEDULES = ("constant", "cosine")
-PRECISIONS = ("float32", "mixed_bfloat16")
 WARM_UP = 0.1
 """Share of all steps in which the cosine schedule climbs to the full learning rate."""
-
-SMALL = 32
-"""Height and width of the faces in the epochs before `small_epochs` ends."""
 
 PART = 8192
 """Faces that are made ready at a time, in the background, while the model learns from those before."""
 
 NOT_DECAYED = ["bias", "gamma", "beta"]
 """Variables that weight decay spares."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is trained; the defaults are the original report's.
-
-    Attributes:
-        epochs: Passes over the training faces.
-        batch_size: Faces a step.
-        optimizer: A key of `OPTIMIZERS`.
-        learning_rate: Its step size (0.002 is what Keras's Adamax used in 2017).
-        weight_decay: Share by which a step shrinks the weights, times the learning rate (AdamW's decoupled decay).
-        schedule: "constant", or "cosine": a short climb, then half a cosine down to 0.
-        label_smoothing: Share of each target that is spread evenly over the classes.
-        votes: Share of each target that goes to the emotions people voted for (FER+), where votes are given.
-        augment: Whether each epoch sees the faces changed at random: mirrored, moved by `shift`, and so on, as
-            `augmentation.Augmentation` says of the next five.
-        shift: Pixels.
-        rotate: Degrees.
-        zoom: Logarithm of the factor.
-        light: Strength.
-        erase: Share of the faces.
-        small_epochs: Epochs, the first ones, that see the faces reduced to `SMALL` pixels: cheaper by half, and for
-            networks with global pooling alone.
-        precision: "float32", or "mixed_bfloat16": twice as fast where the processor has bfloat16 units, slow elsewhere.
-        start: Whole id of a run, or of a model that comes with the package, whose weights to start from ("Stochastic
-            Gradient Descent with Warm Restarts", Loshchilov and Hutter 2017), for compact also of a shallower one;
-            "" for random ones.
-        teachers: Whole ids of such runs or models, with blanks between, whose mean answers, in the same precision, the
-            model learns from too.
-        distillation: Share of each target that is the teachers' answer ("Distilling the Knowledge in a Neural
-            Network", Hinton, Vinyals and Dean 2015).
-        validation: Share of the training faces held out for validation; 0 learns from all of them.
-        train_limit: Use at most this many of the remaining faces, drawn at random; 0 means all.
-    """
-
-    epochs: int = 200
-    batch_size: int = 128
-    optimizer: str = "Adamax"
-    learning_rate: float = 0.002
-    weight_decay: float = 0.0
-    schedule: str = "constant"
-    label_smoothing: float = 0.0
-    votes: float = 0.0
-    augment: bool = False
-    shift: float = 4.0
-    rotate: float = 0.0
-    zoom: float = 0.0
-    light: float = 0.0
-    erase: float = 0.0
-    small_epochs: int = 0
-    precision: str = "float32"
-    start: str = ""
-    teachers: str = ""
-    distillation: float = 0.0
-    validation: float = 0.15
-    train_limit: int = 0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            if field.type == "float":  # one id for 4 and 4.0
-                object.__setattr__(self, field.name, float(getattr(self, field.name)))
-        choices = {"optimizer": tuple(OPTIMIZERS), "schedule": SCHEDULES, "precision": PRECISIONS}
-        for name, allowed in choices.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                raise InputError(f"There is no {name} {value!r}; choose one of {', '.join(allowed)}.")
-        lowest = {"epochs": 1, "batch_size": 1, "train_limit": 0, "weight_decay": 0, "small_epochs": 0}
-        for name, low in lowest.items():
-            if not getattr(self, name) >= low:
-                raise InputError(f"{name} must be at least {low}, but was {getattr(self, name)}.")
-        if not self.learning_rate > 0:
-            raise InputError(f"learning_rate must be above 0, but was {self.learning_rate}.")
-        for name in ("validation", "label_smoothing", "votes", "distillation"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(
-                    f"{name} must be a share of at least 0 and below 1, but was {getattr(self, name)}."
-                )
-        # The label's lead over a class that everybody else is sure of; training accuracy counts by the label.
-        lead = (1 - self.distillation) * (1 - self.label_smoothing) * (1 - 2 * self.votes)
-        if lead <= self.distillation:
-            raise InputError(
-                "Of votes, label_smoothing and distillation so much is left to others that the label need not be "
-                "the target's largest part; lower them (votes or distillation alone: below 0.5)."
-            )
-        if self.small_epochs > self.epochs:
-            raise InputError(
-                f"small_epochs must be at most epochs ({self.epochs}), but was {self.small_epochs}."
-            )
-        if bool(self.teachers.split()) != bool(self.distillation):
-            raise InputError("teachers and distillation need each other: name the teachers and their share.")
-        _ = self.augmentation
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The settings as run.json keeps them and as ids are hashed, without teachers where there are none."""
-        record = asdict(self)
-        if not self.distillation:
-            del record["teachers"], record["distillation"]
-        return record
-
-    @property
-    def augmentation(self) -> Augmentation:
-        """What happens to faces before they are learned from."""
-        if not self.augment:
-            return UNCHANGED
-        names = [field.name for field in fields(Augmentation) if field.name != "mirror"]
-        return Augmentation(mirror=True, **{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Watched:
         self.complaints: list[str] = []
         self.requests: list[str] = []
         # Without smooth scrolling: what moves by itself is not where a test last saw it.
-        options = {"reduced_motion": "reduce", **options}
+        options = {"reduced_motion": "reduce", "locale": "zh-TW", **options}
         self.page: Page = browser.new_context(**options).new_page()
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))

@@ -1,63 +1,107 @@
-"""Check the committed notebooks: no outputs, one parameters cell, no functions of their own, the shared parameters."""
+"""Check the committed notebooks: no outputs, one screen of parameters, no functions of their own, passages in pairs."""
 
 import ast
 import json
-import symtable
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from jinja2 import meta
+
+from fer_lib.report.display import environment
+
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-SHARED = {"DATA", "RUN_ROOT", "LANGUAGE", "SEED"}
+LANGUAGES = ("zh-TW", "en")
+MAX_LINES = 25
+"""Lines of code in a cell that one takes in at a glance."""
+
+_PASSAGE = re.compile(r"%%prose(?: +(\S+))?\n")
+_LINK = re.compile(r"\]\(#([\w.-]+)\)")
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def problems(notebook: dict[str, Any]) -> list[str]:
     """What is wrong with a notebook, one sentence each."""
-    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    parameters = [cell for cell in code if "parameters" in cell["metadata"].get("tags", [])]
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    code = [cell for cell in cells if not source(cell).startswith("%%")]
     found = [
         f"cell {cell['id']} has outputs or a count; clear them before you commit"
-        for cell in code
+        for cell in cells
         if cell["outputs"] or cell["execution_count"]
     ]
+    parameters = [cell for cell in code if "parameters" in cell["metadata"].get("tags", [])]
     if len(parameters) != 1:
         return [*found, f"{len(parameters)} cells are tagged `parameters`; there must be one"]
-    assigned = ast.parse("".join(parameters[0]["source"])).body
-    if not all(isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) for node in assigned):
-        found.append("the parameters cell holds more than NAME = scalar")
-    names = {node.targets[0].id for node in assigned if isinstance(node, ast.Assign)}
-    found += [f"parameter {name} is missing" for name in sorted(SHARED - names)]
-    found += [f"parameter {name} is not in capitals" for name in sorted(names) if not name.isupper()]
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    found += parameter_problems(source(parameters[0]))
     for cell in code:
-        tree = ast.parse("".join(cell["source"]))
-        if any(isinstance(node, functions) for node in ast.walk(tree)):
+        text = "\n".join(line for line in source(cell).split("\n") if not line.startswith("%"))
+        if any(isinstance(node, _FUNCTIONS) for node in ast.walk(ast.parse(text))):
             found.append(f"cell {cell['id']} defines a function or class; its room is fer_lib")
-    return [*found, *language_problems(code)]
+        if text.count("\n") >= MAX_LINES:
+            found.append(
+                f"cell {cell['id']} has more than {MAX_LINES} lines; split it, or move plumbing to fer_lib"
+            )
+    return [*found, *passage_problems(cells)]
 
 
-def language_problems(code: list[dict[str, Any]]) -> list[str]:
-    """What keeps cells tagged `numbers` from serving every language: they run once, the others once for each."""
-    computing = [cell for cell in code if "numbers" in cell["metadata"].get("tags", [])]
-    told = {"LANGUAGE"}.union(*(names(cell)[0] for cell in code[1:] if cell not in computing))
-    return [
-        f"cell {cell['id']} is tagged `numbers`, but {name} belongs to cells that run again for each language"
-        for cell in computing
-        for name in sorted(told & set.union(*names(cell)))
-    ]
+def parameter_problems(cell: str) -> list[str]:
+    """What is wrong with the cell of parameters."""
+    assigned = [node for node in ast.parse(cell).body if isinstance(node, ast.Assign)]
+    if len(assigned) != len(ast.parse(cell).body) or not all(map(_is_plain, assigned)):
+        return ["the parameters cell holds more than NAME = value"]
+    names = {ast.unparse(node.targets[0]) for node in assigned}
+    found = [f"parameter {name} is not in capitals" for name in sorted(names) if not name.isupper()]
+    return found + ([] if "LANGUAGE" in names else ["parameter LANGUAGE is missing"])
 
 
-def names(cell: dict[str, Any]) -> tuple[set[str], set[str]]:
-    """The names that a cell assigns, and those that it reads."""
-    top = symtable.symtable("".join(cell["source"]), cell["id"], "exec")
-    assigned = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned()}
-    read = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_referenced()}
-    inner = list(top.get_children())
-    while inner:
-        scope = inner.pop()
-        read |= {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global()}
-        inner += scope.get_children()
-    return assigned, read
+def passage_problems(cells: list[dict[str, Any]]) -> list[str]:
+    """Where a passage is not followed by the same in the other language, with the same names, links and tags."""
+    passages = [(cell, found[1]) for cell in cells if (found := _PASSAGE.match(source(cell))) and found[1]]
+    first, second = passages[::2], passages[1::2]
+    if len(first) != len(second):
+        return ["there is an odd number of passages; each must be there in zh-TW and, next, in en"]
+    found = []
+    for (cell, language), (other, after) in zip(first, second, strict=True):
+        pair = f"the passages {cell['id']} and {other['id']}"
+        if (language, after) != LANGUAGES:
+            return [f"{pair} are in {language} and {after}; they must be in zh-TW and en"]
+        for what, of in (("names", names), ("links", links), ("tags", tags)):
+            if difference := of(cell) ^ of(other):
+                found.append(f"{pair} differ in {what}: {', '.join(sorted(difference))}")
+    return found
+
+
+def names(cell: dict[str, Any]) -> set[str]:
+    """The notebook's variables that a passage asks for."""
+    return set(meta.find_undeclared_variables(environment.parse(_text(cell))))
+
+
+def links(cell: dict[str, Any]) -> set[str]:
+    """What a passage links to."""
+    return set(_LINK.findall(_text(cell)))
+
+
+def tags(cell: dict[str, Any]) -> set[str]:
+    """A cell's tags."""
+    return set(cell["metadata"].get("tags", []))
+
+
+def source(cell: dict[str, Any]) -> str:
+    """A cell's text."""
+    return "".join(cell["source"])
+
+
+def _text(cell: dict[str, Any]) -> str:
+    return source(cell).split("\n", 1)[1]
+
+
+def _is_plain(node: ast.Assign) -> bool:
+    try:
+        ast.literal_eval(node.value)
+    except ValueError:
+        return False
+    return True
 
 
 def main() -> int:

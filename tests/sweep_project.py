@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from fer_lib.publish import execute
-from fer_lib.publish.sweep import run, spec
+from fer_lib import profiles
+from fer_lib.report import execute
+from fer_lib.sweep import run, spec
 
 NOTEBOOKS = ("q1_cnn", "q2_dnn")
 
@@ -23,17 +24,13 @@ RUN_ROOT = "../runs"
 LANGUAGE = "en"
 SEED = 0
 PROFILE = "quick"
-EPOCHS = 2
+EPOCHS = None
+SETTINGS = {}
 RATE = 0.5
 WAIT = 0.0
 HOLD = 0
 DEATHS = 0
 RUN = ""
-MODEL = "cnn"
-WIDTH = 1.0
-VALIDATION = 0.15
-TRAIN_LIMIT = 0
-AUGMENT = False
 """
 
 TRAIN = """
@@ -41,6 +38,7 @@ import json, os, signal, sys, time
 from pathlib import Path
 assert "left" not in globals()
 left = "what the next point must not see"
+EPOCHS = EPOCHS or 2  # as profile quick has it
 if RUN:
     assert json.loads((Path(RUN_ROOT) / RUN / "run.json").read_text())["seed"] == SEED
 run = Path(RUN_ROOT) / f"{'dnn' if RUN else 'cnn'}-{SEED}-{EPOCHS}-{RATE}"
@@ -63,10 +61,10 @@ if not (run / "run.json").exists():
         print(run.name, file=file)
     (run / "run.json").write_text(json.dumps({"seed": SEED}))
 accuracy = {"validation": {"value": RATE, "low": RATE / 2, "high": 1.0}}
-facts = {"data": {"fingerprint": "f"}}
+facts = {"data": {"fingerprint": "f"}, "settings": SETTINGS}
 facts |= {"run": {"id": run.name}, "accuracy": accuracy, "parameters": 10 * EPOCHS, "mega_multiply_adds": 1.0,
          "cpu_seconds": {"training": 1.0, "thousand_predictions": 0.1}}
-display({"text/plain": "facts"}, raw=True, metadata={"fer_lib": {"facts": facts}})
+display({"text/plain": "facts"}, raw=True, metadata={"fer_lib": {"kind": "facts", "facts": facts}})
 """
 
 
@@ -85,9 +83,9 @@ def prepared(root: Path) -> Iterator[Path]:
 def entered(root: Path) -> Iterator[Path]:
     """A project that is there, which `execute` takes for the project meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(execute, "ROOT", root)
-        patch.setattr(execute, "NOTEBOOKS", NOTEBOOKS)
+        enter(root, patch)
         yield root
+    forget()
 
 
 def make(root: Path) -> None:
@@ -101,15 +99,24 @@ def make(root: Path) -> None:
     for folder in ("notebooks/profiles", "fer_lib"):
         (root / folder).mkdir(parents=True)
     (root / "requirements.txt").write_text("numpy\n")
-    (root / "notebooks" / "profiles" / "quick.yaml").write_text("")
+    profile = "".join(f"{name}: {{EPOCHS: 2}}\n" for name in NOTEBOOKS)
+    (root / "notebooks" / "profiles" / "quick.yaml").write_text(profile)
     content = {"cells": code, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
     for name in NOTEBOOKS:
         (root / "notebooks" / f"{name}.ipynb").write_text(json.dumps(content))
 
 
-def enter(root: Path) -> None:
+def enter(root: Path, patch: pytest.MonkeyPatch) -> None:
     """Make it the project that this process works in."""
-    execute.ROOT, execute.NOTEBOOKS = root, NOTEBOOKS
+    patch.setattr(execute, "ROOT", root)
+    patch.setattr(profiles, "FOLDER", root / "notebooks" / "profiles")
+    forget()
+
+
+def forget() -> None:
+    """Let the library look at notebooks and code again, which it takes for unchanged while it runs."""
+    execute.declared.cache_clear()
+    execute.library_digest.cache_clear()
 
 
 def plan(root: Path, text: str, **limits: float) -> run.Plan:
@@ -129,10 +136,10 @@ def plan(root: Path, text: str, **limits: float) -> run.Plan:
 if __name__ == "__main__":
     from fer_lib import cli
 
-    enter(Path(sys.argv[1]))
+    enter(Path(sys.argv[1]), pytest.MonkeyPatch())
     sys.exit(cli.main(["sweep", *sys.argv[2:]]))
 
 
 def dask_setup(worker: object) -> None:
     """Called by `dask worker --preload`."""
-    enter(Path(os.environ["SWEEP_PROJECT"]))
+    enter(Path(os.environ["SWEEP_PROJECT"]), pytest.MonkeyPatch())

@@ -76,11 +76,6 @@ def test_train_prints_the_run_and_its_accuracies(trained):
 @pytest.mark.parametrize(
     ("model", "setting", "said"),
     [
-        (
-            "dnn",
-            "START=compact-1",
-            "START is no parameter of training a dnn: it would change nothing; leave it away.",
-        ),
         ("cnn", "q2_dnn.EPOCHS=3", "q2_dnn.EPOCHS is no parameter of training a cnn"),
         ("cnn", "MODEL=compact", "MODEL is no parameter of training a cnn: name it by --model alone"),
         ("cnn", "public_accuracy=0.6", "PUBLIC_ACCURACY is no parameter of training a cnn"),
@@ -170,10 +165,10 @@ def test_leaked_faces_are_left_out_of_what_is_converted(course, done, tmp_path):
         (["train", "--model", "cnn", "--set", "epochs=abc"], "EPOCHS must be a whole number, but was 'abc'"),
         (["report", "--set", "EPOHCS=3"], "Unknown parameter: EPOHCS; did you mean EPOCHS?"),
         (["report", "--set", "EPOCHS=abc"], "EPOCHS must be a whole number, but was 'abc'"),
-        (["report", "--set", "RUN=cnn-0"], "RUN is no parameter of a report"),
+        (["report", "--set", "RUN=cnn-0"], "RUN is not a parameter of a report"),
         (["report", "--set", "q3_confusion.DATA=x.csv"], "give the data as make DATA="),
         (["report", "--data", "missing.csv"], "missing.csv"),
-        (["report", "--title", "nmae=x"], "--title: nothing is known of 'nmae'; did you mean 'name'"),
+        (["report", "--title", "nmae=x"], "--title: nothing is known of 'nmae' (did you mean name?)"),
         (["report", "--set", "epohcs=3"], "Unknown parameter: EPOHCS; did you mean EPOCHS?"),
         (["report", "--set", "NAME=王小明"], "make takes your name as STUDENT_NAME=..."),
         (

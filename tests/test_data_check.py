@@ -15,7 +15,7 @@ from PIL import Image
 
 from fer_lib import data, near_copies, synthetic
 from fer_lib.contact_sheet import write_sheet
-from fer_lib.data_check import as_json, check, describe, survey
+from fer_lib.data_check import as_json, check, describe, odd_faces, survey
 from fer_lib.errors import InputError
 from fer_lib.faces import VOTES, Faces
 
@@ -139,6 +139,14 @@ def test_copies_with_different_labels_are_named_with_their_lines(tmp_path: Path)
     assert check(path).conflicts == (("line 2 (happy)", "line 4 (sad)", "line 7 (happy)"),)
 
 
+def test_a_few_odd_faces_of_each_kind_come_with_the_labels_that_are_known(tmp_path: Path) -> None:
+    train = repeated([0, 1, 0, 2, 2, 3, 3], [3, 0, 2, 5, 6, 1, 4])
+    test = random_faces(3, seed=1)
+    test.pixels[1] = 17
+    found = survey(course_folder(tmp_path, train, test))
+    assert odd_faces(found.faces, 2) == [("conflict", 0, (2, 3)), ("conflict", 3, (5, 6)), ("flat", 8, ())]
+
+
 def test_unlabelled_copies_are_no_conflict(tmp_path: Path) -> None:
     assert check(course_folder(tmp_path, repeated([0], [3]), repeated([0], [0]))).conflicts == ()
 
@@ -220,6 +228,9 @@ def test_what_ferplus_says_is_counted(tmp_path: Path) -> None:
     }
     rows = [f"Training,{'' if i == 3 else 'a.png'},{votes[i]}\n" for i in range(4)]
     write(tmp_path / "fer2013new.csv", f"Usage,Image name,{','.join(VOTES)}\n{''.join(rows)}")
+    faces = survey(path).faces
+    assert faces.support.tolist() == [1.0, 0.6, 0.5, 0.0]
+    assert odd_faces(faces, 5) == [("rejected", 3, (6,))]
     found = check(path).votes
     assert found is not None
     assert (found.faces, found.rejected) == (4, 1)

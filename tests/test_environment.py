@@ -13,8 +13,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from fer_lib import bootstrap
-from fer_lib.publish.execute import profile_names
-from fer_lib.publish.parameters import TITLE_VARIABLES
+from fer_lib.profiles import profile_names
+from fer_lib.report.parameters import TITLE_VARIABLES
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SUPPORTED = SpecifierSet(PROJECT["requires-python"])

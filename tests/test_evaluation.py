@@ -55,6 +55,19 @@ def test_mutual_confusion_pools_both_directions():
     assert evaluation.mutual_confusion(matrix)[0] == (2, 5, pytest.approx(10 / 30))
 
 
+def test_a_confused_pair_begins_with_its_more_frequent_direction():
+    matrix = np.diag([100] * 7)
+    matrix[2, 5], matrix[5, 2], matrix[0, 1] = 4, 40, 1
+    first, second = evaluation.confused_pairs(matrix)
+    assert (first.forward.true, first.forward.predicted, first.backward.true) == (5, 2, 2)
+    assert (first.count, first.share, first.one_way) == (44, pytest.approx(44 / 244), True)
+    assert (second.forward.count, second.backward.count, second.one_way) == (1, 0, False)
+
+
+def test_classes_that_are_never_confused_are_no_pair():
+    assert evaluation.confused_pairs(np.diag([10] * 7)) == []
+
+
 def test_mean_probabilities_average_by_true_class():
     probabilities = np.eye(7, dtype=np.float32)[[1, 2, 6]]
     means = evaluation.mean_probabilities(probabilities, np.array([0, 0, 3]))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import sys
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import ipywidgets as widgets
 import keras
@@ -17,6 +19,7 @@ from PIL import Image
 from fer_lib import explorer, plots
 from fer_lib.emotions import EMOTION_NAMES
 from fer_lib.errors import InputError
+from fer_lib.labels import labels
 
 
 @pytest.fixture(autouse=True)
@@ -70,11 +73,46 @@ def uploaded(panel, name, content):
     return upload
 
 
-def test_a_photograph_without_a_face_is_explained_by_its_middle_until_another_face_is_chosen(model, capsys):
-    panel = explorer.saliency_explorer(model, striped_faces(2), method="gradient")
+@pytest.mark.parametrize("language", EMOTION_NAMES)
+def test_list_of_classes_begins_with_the_predicted_one_and_shows_it(model, language, capsys):
+    plots.use_style(language)
+    panel = explorer.saliency_explorer(model, striped_faces(1), method="gradient", language=language)
+    classes = next(child for child in panel.children if len(getattr(child, "options", ())) == 8)
+    assert (classes.index, classes.label) == (0, labels(language)["predicted"])
+    classes.index = 1 + 3
+    panel.update()
+    classes.index = 0  # and back
+    panel.update()
+    assert classes.label == labels(language)["predicted"]
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.out + printed.err
+
+
+def photograph():
+    """A grey photograph that shows nothing."""
     photo = io.BytesIO()
     Image.fromarray(np.full((50, 70), 128, np.uint8)).save(photo, "PNG")
-    upload = uploaded(panel, "me.png", photo.getvalue())
+    return photo.getvalue()
+
+
+def test_a_missing_detector_is_named_with_what_brings_one(model, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    panel = explorer.saliency_explorer(model, striped_faces(1), method="gradient")
+    uploaded(panel, "me.png", photograph())
+    panel.update()
+    printed = capsys.readouterr()
+    assert "opencv-python-headless" in printed.out and "`photo`" in printed.out
+    assert "No face was found" not in printed.out and "Traceback" not in printed.out + printed.err
+
+
+def test_a_photograph_without_a_face_is_explained_by_its_middle_until_another_face_is_chosen(
+    model, capsys, monkeypatch
+):
+    blind = SimpleNamespace(detectMultiScale=lambda *_: ())
+    cv2 = SimpleNamespace(CascadeClassifier=lambda _: blind, data=SimpleNamespace(haarcascades=""))
+    monkeypatch.setitem(sys.modules, "cv2", cv2)
+    panel = explorer.saliency_explorer(model, striped_faces(2), method="gradient")
+    upload = uploaded(panel, "me.png", photograph())
     panel.update()
     printed = capsys.readouterr()
     assert "No face was found in the photograph" in printed.out

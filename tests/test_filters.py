@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from fer_lib.adversarial import adversarial
+from fer_lib.adversarial import Adversarial, adversarial
 from fer_lib.ascent import Regularisation
 from fer_lib.errors import InputError
 from fer_lib.filters import (
+    LEARNING_RATES,
     REGULARISATIONS,
+    AscentResult,
     displayable,
+    evenly_spaced,
     gradient_ascent,
     layer_outputs,
-    likeness,
+    mean_abs_correlation,
     mean_frequency,
     pink_noise,
+    preset,
     white_noise,
 )
 from fer_lib.networks import convolution_layers
@@ -312,7 +318,92 @@ def test_a_target_out_of_reach_is_said_and_the_own_class_needs_no_step(model):
     np.testing.assert_array_equal(result.images[0], face)
 
 
-def test_likeness_is_the_mean_size_of_the_correlations():
+def test_the_mean_abs_correlation_takes_opposite_patterns_as_alike():
     ramp = np.tile(np.arange(6.0), (6, 1))
     images = np.stack([ramp, 255 - 3 * ramp, ramp.T])[..., np.newaxis]
-    assert likeness(images) == pytest.approx(1 / 3)
+    assert mean_abs_correlation(images) == pytest.approx(1 / 3)
+
+
+@pytest.fixture
+def result():
+    """Three filters, of which number 5 is dead and number 9 the most excited."""
+    history = np.array([[0.1, 0, 0.2], [0.5, 0, 0.4], [0.7, 0, 1.234]], np.float32)
+    snapshots = np.random.default_rng(0).normal(127.5, 20, (2, 3, *SHAPE)).astype(np.float32)
+    dead = np.array([False, True, False])
+    return AscentResult("conv", np.array([2, 5, 9]), history, np.array([0, 2]), snapshots, dead)
+
+
+def test_the_top_of_a_result_are_its_most_excited_filters_with_all_that_belongs_to_them(result):
+    top = result.top(2)
+    np.testing.assert_array_equal(top.filters, [9, 2])
+    np.testing.assert_array_equal(top.history, result.history[:, [2, 0]])
+    np.testing.assert_array_equal(top.snapshots, result.snapshots[:, [2, 0]])
+    np.testing.assert_array_equal(top.dead, [False, False])
+    assert (top.layer, top.steps.tolist()) == ("conv", [0, 2])
+    np.testing.assert_array_equal(result.top().filters, [9, 2, 5])
+
+
+def test_the_pictures_of_a_result_are_its_snapshots_brought_into_range(result):
+    assert result.pictures().shape == (2, 3, 12, 12)
+    np.testing.assert_array_equal(result.pictures()[1], displayable(result.images)[..., 0])
+
+
+def test_captions_give_the_activation_at_each_snapshot(result):
+    assert result.captions() == [["0.10", "0.00", "0.20"], ["0.70", "0.00", "1.23"]]
+    assert result.captions(numbered=True)[1] == ["2: 0.70", "5: 0.00", "9: 1.23"]
+
+
+def test_a_result_is_summed_up_by_its_last_images(result):
+    assert result.median_activation == pytest.approx(0.7)
+    assert result.frequency == mean_frequency(result.images).mean()
+
+
+@pytest.mark.parametrize(("limit", "numbers"), [(2, [0, 1]), (99, [0, 1, 2, 3, 4, 5])])
+def test_a_limit_takes_the_first_filters_of_a_layer(model, limit, numbers):
+    assert gradient_ascent(model, "conv2d_1", steps=1, limit=limit).filters.tolist() == numbers
+
+
+@pytest.mark.parametrize("way", REGULARISATIONS)
+def test_a_preset_is_a_way_of_gradient_ascent_and_fourier_starts_coarsely(model, way):
+    settings = preset(way, model, seed=5)
+    assert settings["regularisation"] == REGULARISATIONS[way]
+    assert settings["learning_rate"] == LEARNING_RATES[way]
+    found = gradient_ascent(model, "conv2d_1", filters=[0], steps=1, snapshots=[0], **settings)
+    noise = pink_noise if way == "fourier" else white_noise
+    np.testing.assert_array_equal(found.snapshots[0, 0], noise(SHAPE, seed=5))
+
+
+def test_an_unknown_way_is_an_input_error_that_names_those_there_are(model):
+    with pytest.raises(InputError, match="no way 'wild'.*plain, regularised, fourier"):
+        preset("wild", model)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, "a"), (2, "ah"), (4, "acfh"), (99, "abcdefgh")])
+def test_evenly_spaced_items_run_from_the_first_to_the_last(count, expected):
+    assert "".join(evenly_spaced("abcdefgh", count)) == expected
+
+
+def test_adversarial_changes_are_summed_up_over_the_targets_that_were_reached():
+    targets, reached = np.array([0, 2, 6]), np.array([False, True, True])
+    change = np.array([0.5, 3.0, 2.0])
+    images, steps = np.zeros((3, *SHAPE), np.float32), np.ones(3, np.int64)
+    found = Adversarial(targets, images, reached, steps, change, 4 * change)
+    assert found.mean_change == 2.5
+    assert found.easiest == 2
+    none = Adversarial(targets, images, np.zeros(3, bool), steps, change, 4 * change)
+    assert np.isnan(none.mean_change)
+    assert none.easiest == 0
+
+
+def test_a_function_for_each_layer_is_nothing_to_warn_of():
+    messages = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logger = logging.getLogger("tensorflow")
+    logger.addHandler(handler)
+    try:
+        logger.warning("5 out of the last 10 calls to %s triggered tf.function retracing.", "ascent")
+        logger.warning("another warning")
+    finally:
+        logger.removeHandler(handler)
+    assert messages == ["another warning"]

@@ -1,16 +1,11 @@
 """What a report and a page say of a leaderboard."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
-from notebook_cells import run_cell
 
 from fer_lib import plots
 from fer_lib.errors import InputError
-from fer_lib.publish.answer import Answer
-from fer_lib.publish.sweep import leaderboard
-from fer_lib.words import words
+from fer_lib.sweep import leaderboard
 
 FACES = "1234567890123456"  # a fingerprint that looks like a number
 
@@ -68,21 +63,6 @@ def test_leaderboard_that_cannot_be_used_is_a_sentence(text, sentence, tmp_path)
         (tmp_path / "leaderboard.csv").write_text(text)
     with pytest.raises(InputError, match=sentence):
         leaderboard.read(tmp_path)
-
-
-@pytest.mark.parametrize("language", ["en", "zh-TW"])
-def test_question_1_shows_a_sweep_and_names_it_everywhere(language, capsys):
-    known = {"Path": Path, "leaderboard": leaderboard, "plots": plots, "word": words(language)}
-    known |= {
-        "board": board([0.5, 0.62, 0.66, 0.4], [1, 2, 3, 4]),
-        "LANGUAGE": language,
-        "SWEEP": "../sweeps/mine",
-    }
-    plots.use_style(language)
-    run_cell("q1_cnn", "if SWEEP:", answer=Answer("q1", language), **known)
-    shown = capsys.readouterr().out
-    assert "±5.0" in shown and "66.00%" in shown and "cnn-3" in shown
-    assert sum("mine" in line for line in shown.splitlines()) == 3  # a table and two figures
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,12 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from fer_lib import saliency, training
+from fer_lib import spec as settings
 from fer_lib.errors import InputError
-from fer_lib.models import (
-    DEPTHS,
-    MODELS,
-    OWN_DEPTHS,
-    ModelSpec,
-    architecture,
-    build,
-    dnn_width,
-    multiply_adds,
-)
-from fer_lib.publish.sweep import estimate, spec
+from fer_lib.models import MODELS, architecture, build, multiply_adds
+from fer_lib.spec import DEPTHS, OWN_DEPTHS, ModelSpec, dnn_width
+from fer_lib.sweep import spec
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 48, 48)).astype(np.uint8)
 
@@ -92,6 +86,11 @@ def test_architecture_at_width_one_is_the_originals_line_by_line(name, table):
     assert table_text(build(ModelSpec(name), PIXELS)) == table
 
 
+def test_dropout_that_drops_nothing_is_not_in_the_table():
+    layers = architecture(build(ModelSpec("cnn", width=0.05, conv_dropout=0.0), PIXELS))["layer"]
+    assert [name for name in layers if "Dropout" in name] == [f"dropout_{i} (Dropout)" for i in (9, 10, 11)]
+
+
 def test_original_dropouts_stand_where_the_report_says():
     cnn, dnn = build(ModelSpec("cnn"), PIXELS), build(ModelSpec("dnn"), PIXELS)
     rates = [
@@ -159,13 +158,15 @@ def test_dense_networks_of_the_depth_sweep_have_the_size_of_its_cnn(quick):
 
 
 def test_a_model_of_one_depth_refuses_others(monkeypatch):
-    monkeypatch.setitem(MODELS, "mine", MODELS["dnn"])
+    monkeypatch.setattr(settings, "MODELS", (*MODELS, "mine"))
     with pytest.raises(InputError, match="The model mine has one depth only"):
         ModelSpec("mine", depth=3)
 
 
-def test_estimates_know_the_models_own_depths():
-    assert estimate.DEPTH == OWN_DEPTHS
+def test_settings_name_what_there_is():
+    assert tuple(MODELS) == settings.MODELS and set(DEPTHS) == set(OWN_DEPTHS) == set(MODELS)
+    assert tuple(training.OPTIMIZERS) == settings.OPTIMIZERS
+    assert tuple(saliency.METHODS) == settings.SALIENCY_METHODS
 
 
 def test_record_leaves_out_the_models_own_depth():

@@ -1,71 +1,75 @@
-"""Cells of the committed notebooks, run with what they need, and the words that they choose."""
+"""The committed notebooks: in order, and with a word for every setting of a training."""
 
+import json
 from dataclasses import fields
 
-import pandas as pd
+import notebook_hygiene as hygiene
 import pytest
 from conftest import ROOT
-from notebook_cells import run_cell
 
-from fer_lib import models
-from fer_lib.publish import execute
-from fer_lib.publish.answer import Answer
-from fer_lib.training import Recipe
-from fer_lib.words import words
+from fer_lib.report.display import fill
+from fer_lib.spec import ModelSpec, Recipe
+
+
+def cells(name: str) -> list[dict]:
+    return json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+
+
+def passages(name: str, language: str) -> list[str]:
+    start = f"%%prose {language}\n"
+    texts = ["".join(cell["source"]) for cell in cells(name)]
+    return [text.removeprefix(start) for text in texts if text.startswith(start)]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_is_committed_in_order(path):
+    assert hygiene.problems(json.loads(path.read_text(encoding="utf-8"))) == []
+
+
+def test_a_notebook_out_of_order_is_found():
+    def code(identifier: str, text: str, *tags: str) -> dict:
+        return {"cell_type": "code", "id": identifier, "source": text, "metadata": {"tags": list(tags)},
+                "outputs": [], "execution_count": None}  # fmt: skip
+
+    notebook = {
+        "cells": [
+            code("p", "epochs = 3\nLANGUAGE = f()", "parameters"),
+            code("f", "%reload_ext x\ndef help():\n    pass"),
+            code("zh", "%%prose zh-TW\n{{ a }} [圖](#one)"),
+            code("en", "%%prose en\n{{ b }} [the figure](#two)", "full"),
+        ]
+    }
+    found = "\n".join(hygiene.problems(notebook))
+    for words in (
+        "more than NAME = value",
+        "defines a function",
+        "differ in names: a, b",
+        "links: one, two",
+        "tags: full",
+    ):
+        assert words in found
 
 
 @pytest.mark.parametrize("language", ["en", "zh-TW"])
-@pytest.mark.parametrize(("name", "question"), [("q1_cnn", "q1"), ("q2_dnn", "q2")])
-def test_words_of_a_training_tell_every_setting_of_its_recipe(name, question, language):
-    text = (ROOT / "report" / "text" / language / f"{question}.md").read_text(encoding="utf-8")
-    chosen_by = {"schedule", "augment", "train_limit", "validation"}  # sections, and the faces' counts
-    settings = {field.name for field in fields(Recipe)} - chosen_by
-    silent = {
-        key for key in settings if key.upper() in execute.defaults(name) and f"{{recipe.{key}" not in text
-    }
-    assert silent == set()
+@pytest.mark.parametrize("name", ["q1_cnn", "q2_dnn"])
+def test_passages_tell_every_setting_of_a_recipe(name, language):
+    text = "\n".join(passages(name, language))
+    settings = {field.name for field in fields(Recipe)}
+    if name == "q2_dnn":
+        settings.remove("small_epochs")  # not for dense networks
+        settings.remove("validation")  # the same faces as in question 1
+    assert {key for key in settings if f"recipe.{key}" not in text} - {"train_limit"} == set()
 
 
-@pytest.mark.parametrize(("name", "question"), [("q1_cnn", "q1"), ("q2_dnn", "q2")])
-def test_weight_decay_and_precision_are_told_where_they_are_set(name, question, capsys):
-    facts = {
-        "recipe": Recipe(weight_decay=0.05, precision="mixed_bfloat16").record,
-        "seconds": {"epoch": 1.0},
-        "cpu_seconds": {"epoch": 1.0},
-        "pretrained": False,
-        "faces": {},
-        "cnn": {"faces": {}},
-    }
-    known = {"answer": Answer(question, "en"), "facts": facts}
-    for settings in ({}, {"WEIGHT_DECAY": 0.05, "PRECISION": "mixed_bfloat16"}):
-        run_cell(name, 'answer.text(f"training.{SCHEDULE}"', upto="answer.figure", **known, **settings)
-        shown = capsys.readouterr().out
-        assert ("times 0.05" in shown and "mixed_bfloat16" in shown) == bool(settings)
-
-
-def test_time_of_another_machine_is_not_set_beside_that_of_this_one():
-    one = {
-        "parameters": 10,
-        "mega_multiply_adds": 1.0,
-        "cpu_seconds": {"epoch": 9.0, "thousand_predictions": 0.1},
-        "accuracy": {"training": {"value": 0.5}, "validation": {"value": 0.4}},
-    }
-    word = words("en")
-    for pretrained, times in ((True, ["", "9.0"]), (False, ["9.0", "9.0"])):
-        facts = {**one, "pretrained": False, "cnn": {**one, "pretrained": pretrained}}
-        known = {"facts": facts, "word": word, "pd": pd, "answer": Answer("q2", "en")}
-        left = run_cell("q2_dnn", "rows = [", upto="answer.source", **known)
-        shown = left["comparison"][word["seconds_per_epoch"]]
-        assert ["" if pd.isna(time) else f"{time:.1f}" for time in shown] == times
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs", "words"),
-    [(True, True, "as in question 1"), (True, False, "first standardised"), (False, True, "divided by 255")],
-)
-def test_input_of_the_dense_network_is_told_as_it_is(ours, theirs, words, capsys):
-    cnn = {"model": {"standardise": theirs}, "parameters": 10}
-    facts = {"cnn": cnn, "model": {"dense_dropout": 0.3, "conv_dropout": 0.0}, "parameters": 10}
-    known = {"answer": Answer("q2", "en"), "facts": facts, "STANDARDISE": ours}
-    run_cell("q2_dnn", "hidden_layers = ", upto="answer.table", models=models, **known)
-    assert words in capsys.readouterr().out
+@pytest.mark.parametrize("language", ["en", "zh-TW"])
+def test_weight_decay_and_precision_are_told_where_they_are_set(language):
+    for recipe in (Recipe(), Recipe(weight_decay=0.05, precision="mixed_bfloat16")):
+        told = [text for text in passages("q1_cnn", language) if "recipe.weight_decay" in text]
+        assert len(told) == 1
+        known = dict.fromkeys(("warm_up", "small", "grey_levels"), 1.0)
+        cnn = {"seconds": {"epoch": 1.0}, "cpu_seconds": {"epoch": 1.0, "training": 1.0}, "pretrained": False}
+        shown = fill(told[0], {**known, "recipe": recipe, "cnn": cnn, "spec": ModelSpec("cnn")})
+        is_set = recipe.weight_decay > 0
+        assert ("0.05" in shown) == is_set and (
+            "mixed\\_bfloat16" in shown or "`mixed_bfloat16`" in shown
+        ) == is_set

@@ -1,120 +1,112 @@
 """The page in a real browser: what readers can do with it, with eyes, keyboard, screen reader, or scripts off."""
 
-import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import axe_playwright_python
-import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
 import pytest
 from browser import Watched, chromium, launched
-from matplotlib.ticker import PercentFormatter
 from playwright.sync_api import Browser, Page, expect
-from report_project import TITLE, Project
+from report_project import executed, merged, page
 
-from fer_lib.emotions import EMOTION_NAMES
-from fer_lib.publish.answer import Answer
-from fer_lib.publish.assemble import assemble
-from fer_lib.publish.explore import Cells, Frames
-from fer_lib.publish.prose import report_folder
-from fer_lib.publish.render import write_page
+from fer_lib.labels import label_file
 
-WORDS = """
-## title
-{title}
-
-## question
-{title}?
-
-## text
-{title}：[a](#curves)、[b](#matrix)
-
-## curves
-Curves
-
-## curves.alt
-Two curves
-
-## matrix
-Matrix
-
-## matrix.alt
-A matrix
-
-## ascent
-Ascent
-
-## ascent.alt
-Four filters
-
-## table
-Table
-"""
 RUN = "cnn-0123456789ab"
+CHINESE = label_file("zh-TW")["page"]
+TEXT = """%%prose
+# {{ question }} · {{ title }}
+
+> {{ title }}?
+
+**Accuracy** of the model: [curves](#curves), [matrix](#matrix), `code`.
+
+## First section
+
+Text
+
+## Second section
+
+Text"""
+CURVES = """
+source(RUN)
+made, axes = plt.subplots(1, 2, figsize=(6.5, 2.4))
+for name, values in (("training", [0.2, 0.4, 0.6]), ("validation", [0.25, 0.35, 0.45])):
+    axes[0].plot([1, 2, 3], values, label=name)
+axes[1].plot(np.linspace(0, 1, 25), np.linspace(1, 0, 25), label="RISE")
+axes[0].set_xlabel("Epoch")
+axes[1].set_xlabel("Removed")
+axes[0].yaxis.set_major_formatter(PercentFormatter(1))
+axes[1].xaxis.set_major_formatter(PercentFormatter(1))
+figure(made, "curves", caption="Curves", alt="Curves of two kinds")
+"""
+# True class and answer of face i are i % 7 and i % 5.
+MATRIX = """
+rng = np.random.default_rng(0)
+labels, predicted = np.arange(70) % 7, np.arange(70) % 5
+probabilities = (rng.dirichlet(np.ones(7), 70) + 9 * np.eye(7)[predicted]) / 10
+matrix = np.zeros((7, 7), int)
+np.add.at(matrix, (labels, predicted), 1)
+faces = rng.integers(0, 255, (70, 48, 48)).astype(np.uint8)
+cells = Cells(EMOTION_NAMES[LANGUAGE], matrix, faces, labels, probabilities)
+figure(lines(), "matrix", caption="A matrix", alt="Shares of classes", interactive=cells)
+"""
+FRAMES = """
+steps = np.random.default_rng(0).integers(0, 255, (3, 8, 48, 48)).astype(np.uint8)
+notes = [[f"{step}.{i}" for i in range(8)] for step in range(3)]
+ascent = Frames(["0", "10", "190"], steps, "slider", "Step", captions=notes)
+figure(lines(), "ascent", caption="Ascent", alt="Eight filters", interactive=ascent, raster=True)
+methods = Frames(["Gradient", "RISE"], steps[:2], "switch", "Method")
+figure(lines(), "methods", caption="Methods", alt="Eight maps", interactive=methods, raster=True)
+"""
+PICTURE = """
+made, axes = plt.subplots(figsize=(6, 2))
+axes.imshow(np.eye(3))
+figure(made, "picture", caption="A picture", alt="Three squares", raster=True)
+"""
+TABLES = """
+frame = pd.DataFrame({"name": ["b", "c", "a"], "share": [0.5, 0.125, 0.25]})
+table(frame, "scores", caption="Scores", formats={"share": ".1%"}, sortable=True)
+print("A LINE OF MY OWN", "x" * 200)
+"""
+RUNS = """
+wide = pd.DataFrame({"run": [RUN], **{f"a_long_name_{i}": [i] for i in range(9)}})
+table(wide, "runs", caption="Runs")
+"""
 
 
-def show(answer: Answer) -> None:
-    """All that a page can hold."""
-    rng = np.random.default_rng(0)
-    names = EMOTION_NAMES[answer.language]
-    answer.text("question", title="x")
-    answer.text("text", title="x")
-    answer.source(RUN)
-    figure, ax = plt.subplots(figsize=(6, 2.4))
-    for name, values in (("training", [0.2, 0.4, 0.6]), ("validation", [0.25, 0.35, 0.45])):
-        ax.plot([1, 2, 3], values, label=name)
-    ax.set_xlabel("Epoch")
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
-    answer.figure(figure, "curves")
-    labels = np.arange(70) % 7
-    probabilities = rng.dirichlet(np.ones(7), 70)
-    matrix = np.zeros((7, 7), int)
-    np.add.at(matrix, (labels, probabilities.argmax(axis=1)), 1)
-    faces = rng.integers(0, 255, (70, 48, 48)).astype(np.uint8)
-    cells = Cells(names, matrix, faces, labels, probabilities)
-    answer.figure(plt.figure(figsize=(4, 4)), "matrix", explore=cells)
-    frames = Frames(
-        ("0", "10", "190"),
-        rng.integers(0, 255, (3, 4, 48, 48)).astype(np.uint8),
-        "slider",
-        "Step",
-        captions=[[f"{step}.{i}" for i in range(4)] for step in range(3)],
-    )
-    answer.figure(plt.figure(figsize=(4, 1)), "ascent", explore=frames)
-    answer.table(
-        pd.DataFrame({"name": ["b", "c", "a"], "share": [0.5, 0.125, 0.25]}),
-        "table",
-        formats={"share": ".1%"},
-        sortable=True,
-    )
-    answer.facts(labels=labels, predicted=probabilities.argmax(axis=1), probabilities=probabilities)
+def notebooks(language: str) -> dict[str, Any]:
+    """Two questions with all that a page can hold."""
+    from matplotlib.ticker import PercentFormatter
+
+    from fer_lib.emotions import EMOTION_NAMES
+
+    known = {
+        "language": language,
+        "RUN": RUN,
+        "EMOTION_NAMES": EMOTION_NAMES,
+        "PercentFormatter": PercentFormatter,
+    }
+    words = {"zh-TW": ("第 {} 題", "中文"), "en": ("Question {}", "English")}[language]
+    first, second = ({"question": words[0].format(n), "title": f"{words[1]} {n}"} for n in (1, 2))
+    return {
+        "q1": executed(
+            ("EPOCHS = 3", "parameters"), TEXT, CURVES, MATRIX, FRAMES, PICTURE, TABLES, **known, **first
+        ),
+        "q2": executed(TEXT.replace("[curves](#curves), [matrix](#matrix), ", ""), RUNS, **known, **second),
+    }
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page in two languages."""
     chromium()  # skips before the page is made
-    project = Project(tmp_path_factory.mktemp("page"))
-    reports = []
-    for language in ("zh-TW", "en"):
-        for question in ("q1", "q2"):
-            words = WORDS.replace("{title}", f"{language} {question}")
-            project.write(f"{question}.md", words, language=language)
-        words = (report_folder() / "text" / language / "report.md").read_text(encoding="utf-8")
-        words = words[: words.index("## abstract")] + "## summary.q1\nOne\n\n## provenance\nRuns\n"
-        project.write("report.md", words, language=language)
-        notebooks = [
-            project.notebook("q1", show, language=language),
-            project.notebook("q2", lambda answer: answer.text("text", title="x"), language=language),
-        ]
-        prefix = "" if language == "zh-TW" else "en-"
-        reports.append(
-            assemble(notebooks, project.texts, language, TITLE, prefix=prefix, commands=["make x"])
-        )
-    write_page(reports, project.root / "report.html")
-    return project.root / "report.html"
+    folder = tmp_path_factory.mktemp("page")
+    both = {language: notebooks(language) for language in ("zh-TW", "en")}
+    path = folder / "report.html"
+    path.write_text(page(merged(folder, both)), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -142,148 +134,57 @@ def opened(browser: Browser, file: Path) -> Iterator[Opened]:
         assert set(each.requests) == {file.as_uri()}
 
 
-@pytest.mark.parametrize(("language", "scheme"), [("zh-TW", "light"), ("en", "dark")])
-def test_axe_finds_nothing_to_complain_of(opened: Opened, scheme: str, language: str) -> None:
-    page = opened(color_scheme=scheme)
-    if language == "en":
-        page.get_by_role("link", name="English").click()
-    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
-    axe = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-    page.evaluate(axe)
+def opened_up(page: Page) -> Page:
+    """The page with all code unfolded and a gallery open."""
+    page.evaluate("document.querySelectorAll('details:not(.toc)').forEach((d) => { d.open = true; })")
+    page.evaluate("document.querySelectorAll('.fer-cells .i-0-0').forEach((i) => { i.checked = true; })")
+    return page
+
+
+def colors(page: Page) -> str:
+    """What the page is painted in."""
+    return str(page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
+
+
+PHONE = {"viewport": {"width": 375, "height": 800}, "has_touch": True, "is_mobile": True}
+
+
+# For everybody
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"locale": "zh-TW", "color_scheme": "light"},
+        {"locale": "en", "color_scheme": "dark"},
+        {"locale": "en", "color_scheme": "light", **PHONE},
+        {"locale": "zh-TW", "color_scheme": "dark", **PHONE},
+    ],
+    ids=["light", "dark", "phone", "dark phone"],
+)
+def test_axe_finds_nothing_to_complain_of(opened: Opened, options: dict[str, Any]) -> None:
+    page = opened_up(opened(**options))
+    page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    assert complaints(page) == []
+    page.locator(".sheet:visible").first.press("Enter")
+    page.locator("dialog .sheet").press("ArrowRight")
+    assert complaints(page) == []
+
+
+def complaints(page: Page) -> list[Any]:
+    """What axe finds."""
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
     found = page.evaluate("(tags) => axe.run(document, { runOnly: tags })", tags)
     assert found["passes"]
-    assert [
-        (v["id"], v["impact"], [n["html"][:120] for n in v["nodes"][:3]]) for v in found["violations"]
-    ] == []
+    return [(v["id"], v["impact"], [n["html"][:120] for n in v["nodes"][:3]]) for v in found["violations"]]
 
 
-@pytest.mark.parametrize("width", [375, 768, 1280])
+@pytest.mark.parametrize("width", [320, 375, 768, 1280])
 def test_nothing_scrolls_sideways(opened: Opened, width: int) -> None:
-    page = opened(viewport={"width": width, "height": 800})
-    page.evaluate("document.querySelectorAll('details:not(.toc)').forEach((d) => { d.open = true; })")
+    page = opened_up(opened(locale="en", viewport={"width": width, "height": 800}))
     assert page.evaluate("document.documentElement.scrollWidth") == width
-
-
-def test_a_cell_opens_its_faces_with_their_probabilities(opened: Opened, file: Path) -> None:
-    page = opened()
-    notes = json.loads((file.parent / "zh-TW" / "q1.ipynb").read_text())["cells"][2]["outputs"]
-    facts = notes[-1]["metadata"]["fer_lib"]["facts"]
-    pairs = list(zip(facts["labels"], facts["predicted"], strict=True))
-    true, predicted = next((t, p) for t, p in pairs if t != p)
-    mine = [p for p, pair in zip(facts["probabilities"], pairs, strict=True) if pair == (true, predicted)]
-    surest = max(mine, key=max)
-    page.locator(f'a[href="#q1-matrix-{true}-{predicted}"]').click()
-    dialog = page.get_by_role("dialog")
-    names = EMOTION_NAMES["zh-TW"]
-    expect(dialog.get_by_role("heading")).to_have_text(f"真實 {names[true]} → 預測 {names[predicted]}")
-    cards = dialog.locator(".card")
-    assert cards.count() == min(len(mine), 8)
-    said = cards.first.locator("li").all_inner_texts()
-    wanted = [f"{name} {round(100 * p)}%" for name, p in zip(names, surest, strict=True)]
-    assert [" ".join(text.split()) for text in said] == wanted
-    assert page.evaluate(
-        "getComputedStyle(document.querySelector('dialog .face')).backgroundImage"
-    ).startswith('url("data:image/webp')
-    page.keyboard.press("Escape")
-    expect(dialog).to_be_hidden()
-    focused = page.evaluate("document.activeElement.getAttribute('href')")
-    assert focused == f"#q1-matrix-{true}-{predicted}"
-
-
-def test_the_slider_goes_through_the_steps(opened: Opened) -> None:
-    page = opened()
-    slider = page.locator("#q1-ascent input[type=range]")
-    where = "getComputedStyle(document.querySelector('#q1-ascent .pixels')).backgroundPositionY"
-    before = page.evaluate(where)
-    slider.focus()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    assert slider.get_attribute("aria-valuetext") == "190"
-    assert (before, page.evaluate(where)) == ("0%", "100%")
-    assert page.locator("#q1-ascent .notes").first.inner_text() == "2.0"
-
-
-def test_a_curve_says_its_values_to_pointer_and_keyboard(opened: Opened) -> None:
-    page = opened()
-    values = page.locator("#q1-curves .values")
-    expect(values).to_be_hidden()
-    sheet = page.locator("#q1-curves .sheet")
-    sheet.focus()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    expect(values).to_have_text("Epoch 2training 40.0%validation 35.0%")
-    expect(page.locator("#q1-curves [aria-live]")).to_have_text(
-        "Epoch 2；training 40.0%；validation 35.0%", use_inner_text=False
-    )
-    picture = page.locator("#q1-curves img")
-    box = picture.bounding_box()
-    assert box is not None
-    picture.hover(position={"x": 0.95 * box["width"], "y": 0.5 * box["height"]})
-    expect(values).to_contain_text("Epoch 3")
-    page.mouse.move(0, 0)
-    expect(values).to_be_hidden()
-
-
-def test_a_figure_opens_large_and_closes(opened: Opened) -> None:
-    page = opened()
-    page.locator("#q1-curves .sheet").focus()
-    page.keyboard.press("Enter")
-    dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_role("img", name="Two curves")).to_be_visible()
-    small, large = (page.locator(s).bounding_box() for s in ("#q1-curves img", "dialog img"))
-    assert small is not None
-    assert large is not None
-    assert large["width"] > 1.2 * small["width"]
-    dialog.get_by_role("button", name="關閉").click()
-    expect(dialog).to_be_hidden()
-
-
-def test_a_table_is_sorted_up_down_and_back(opened: Opened) -> None:
-    page = opened()
-    rows = page.locator("#q1-table tbody th")
-    button = page.locator("#q1-table").get_by_role("button", name="share")
-    seen = [rows.all_inner_texts()]
-    for _ in range(3):
-        button.click()
-        seen.append(rows.all_inner_texts())
-    assert seen == [["b", "c", "a"], ["c", "a", "b"], ["b", "a", "c"], ["b", "c", "a"]]
-
-
-def test_the_contents_follow_the_reader(opened: Opened) -> None:
-    page = opened(viewport={"width": 1280, "height": 700}, reduced_motion="reduce")
-    current = page.locator("nav a[aria-current]:visible")
-    expect(current).to_have_text("摘要")
-    page.locator("nav a:visible", has_text="zh-TW q2").click()
-    expect(current).to_have_text("zh-TW q2")
-    assert page.locator("nav:visible").bounding_box()["y"] >= 0
-
-
-def test_one_language_is_seen_at_a_time_and_links_turn_to_theirs(opened: Opened) -> None:
-    page = opened()
-    expect(page.get_by_role("heading", name="zh-TW q1")).to_be_visible()
-    expect(page.locator("#en-q1")).to_be_hidden()
-    page.get_by_role("link", name="English").click()
-    expect(page.get_by_role("heading", name="en q1")).to_be_visible()
-    expect(page.locator("#q1")).to_be_hidden()
-    assert page.evaluate("document.documentElement.lang") == "en"
-    assert page.locator("[role=main]:visible").count() == 1
-    page.evaluate("location.hash = '#q1-matrix'")
-    expect(page.locator("#q1")).to_be_visible()
-
-
-def test_colours_are_chosen_and_remembered(opened: Opened) -> None:
-    page = opened(color_scheme="light")
-    paper = "getComputedStyle(document.documentElement).backgroundColor"
-    light = page.evaluate(paper)
-    button = page.locator(".theme:visible")
-    button.click()
-    button.click()
-    expect(button).to_have_text("配色：深色")
-    dark = page.evaluate(paper)
-    assert light != dark
-    page.reload()
-    assert page.evaluate(paper) == dark
+    matrix = page.locator("#en-matrix table")
+    assert matrix.evaluate("(e) => e.scrollWidth <= e.parentElement.clientWidth")
 
 
 def test_the_keyboard_reaches_all_there_is_to_do(opened: Opened) -> None:
@@ -297,6 +198,7 @@ def test_the_keyboard_reaches_all_there_is_to_do(opened: Opened) -> None:
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.outerHTML.slice(0, 200)"))
     assert [element for element in wanted if element not in reached] == []
+    assert sum('class="i-' in element for element in reached) == 1  # a matrix is one stop, not 49
 
 
 def test_everything_can_be_read_with_scripts_off(opened: Opened) -> None:
@@ -304,32 +206,226 @@ def test_everything_can_be_read_with_scripts_off(opened: Opened) -> None:
     for identifier in ("q1", "en-q1"):
         expect(page.locator(f"#{identifier}")).to_be_visible()
     expect(page.locator("nav a").first).to_be_visible()
-    page.locator("#q1-ascent label", has_text="190").click()
-    assert page.locator("#q1-ascent .notes").first.inner_text() == "2.0"
-    link = page.locator("#q1-matrix td a").first
-    gallery = page.locator(str(link.get_attribute("href")))
-    page.locator("#q1-matrix-faces > summary").click()
-    expect(gallery.locator(".card").first).to_be_visible()
+    page.locator("#ascent label", has_text="190").click()
+    assert page.locator("#ascent .notes").first.inner_text() == "2.0"
+    page.locator("#matrix label").first.click()
+    expect(page.locator("#matrix .card").first).to_be_visible()
 
 
 def test_printed_from_the_browser_it_is_a4_without_what_paper_cannot_do(opened: Opened) -> None:
-    page = opened()
+    page = opened(color_scheme="dark")
     page.emulate_media(media="print")
-    for selector in ("nav", ".code", ".control", ".theme"):
+    for selector in ("nav", ".code", ".control", ".hint"):
         expect(page.locator(selector).first).to_be_hidden()
-    expect(page.locator("#q1-matrix table")).to_be_visible()
+    expect(page.locator("#matrix table")).to_be_visible()
     # Pictures that are backgrounds are printed only where this is asked for.
-    asked = "getComputedStyle(document.querySelector('#q1-ascent .pixels')).printColorAdjust"
-    assert page.evaluate(asked) == "exact"
+    for selector in ("#ascent .pixels", "#matrix tbody td"):
+        asked = f"getComputedStyle(document.querySelector('{selector}')).printColorAdjust"
+        assert page.evaluate(asked) == "exact"
+    assert page.evaluate("getComputedStyle(document.querySelector('.plot img')).filter") == "none"
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
 
 
-def test_figures_and_tables_name_their_run(opened: Opened) -> None:
-    page = opened()
-    expect(page.locator("#q1-curves figcaption .runs code")).to_have_text(RUN)
-    expect(page.locator("#q1-table caption .runs code")).to_have_text(RUN)
-
-
 def test_the_script_and_styles_are_light() -> None:
-    templates = report_folder() / "templates"
-    assert sum((templates / name).stat().st_size for name in ("page.js", "page.css")) < 100_000
+    templates = Path(__file__).parents[1] / "report" / "templates"
+    files = [*templates.glob("hw3/page.*"), *templates.glob("interactive/*.[cj]s*")]
+    assert sum(path.stat().st_size for path in files) < 100_000
+
+
+# Parts to look into
+
+
+def test_a_cell_shows_its_faces_with_their_probabilities_and_arrow_keys_go_on(opened: Opened) -> None:
+    page = opened(locale="en")
+    galleries = page.locator("#en-matrix .gallery:visible")
+    expect(galleries).to_have_count(0)
+    page.locator("#en-matrix label").first.click()
+    expect(galleries.locator(".what")).to_have_text("True Angry → Predicted Angry 2 of 2, the surest first")
+    said = galleries.locator(".card").first.locator("li").all_inner_texts()
+    assert len(said) == 7 and re.fullmatch(r"Angry\s+9\d%", said[0])
+    background = "getComputedStyle(document.querySelector('.face')).backgroundImage"
+    assert page.evaluate(background).startswith('url("data:image/webp')
+    page.keyboard.press("ArrowRight")
+    expect(galleries.locator("strong")).to_have_text("True Angry → Predicted Disgust")
+
+
+def test_a_hint_says_that_a_cell_can_be_chosen(opened: Opened) -> None:
+    expect(opened().locator("#matrix .hint")).to_have_text(CHINESE["galleries"])
+
+
+def test_the_slider_goes_through_the_steps(opened: Opened) -> None:
+    page = opened()
+    slider = page.locator("#ascent input[type=range]")
+    where = "getComputedStyle(document.querySelector('#ascent .pixels')).backgroundPositionY"
+    before = page.evaluate(where)
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") == "190"
+    assert page.locator("#ascent .notes").first.inner_text() == "2.0"
+    # A little inside its part of the sheet, so that no neighbor shines through.
+    first, last = float(before.rstrip("%")), float(page.evaluate(where).rstrip("%"))
+    assert 0 < first < 1 < 99 < last < 100
+
+
+def test_the_switch_changes_all_pictures(opened: Opened) -> None:
+    page = opened()
+    where = "getComputedStyle(document.querySelector('#methods .pixels:last-child')).backgroundPositionY"
+    before = page.evaluate(where)
+    page.get_by_role("radio", name="RISE").check()
+    assert page.evaluate(where) != before
+
+
+# Figures and tables
+
+
+def test_a_curve_says_its_values_to_pointer_and_keyboard_and_covers_nothing(opened: Opened) -> None:
+    page = opened()
+    values, sheet = page.locator("#curves .values"), page.locator("#curves .sheet")
+    expect(values).to_be_hidden()
+    sheet.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(values).to_have_text("Epoch 2training 40.0%validation 35.0%")
+    expect(page.locator("#curves [aria-live]")).to_have_text(
+        "Epoch 2；training 40.0%；validation 35.0%", use_inner_text=False
+    )
+    box = page.locator("#curves img").bounding_box()
+    assert box is not None
+    page.locator("#curves img").hover(position={"x": 0.95 * box["width"], "y": 0.5 * box["height"]})
+    expect(values).to_contain_text(re.compile(r"^Removed 9\d(\.\d)?%RISE 0\.\d+$"))
+    assert values.bounding_box()["y"] >= box["y"] + box["height"]
+    page.mouse.move(0, 0)
+    expect(values).to_be_hidden()
+
+
+def test_a_figure_opens_large_can_be_read_off_there_and_closes(opened: Opened) -> None:
+    page = opened()
+    page.locator("#curves .sheet").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("img", name="Curves of two kinds")).to_be_visible()
+    expect(dialog.locator("p")).to_have_text("圖\N{NO-BREAK SPACE}1 Curves")
+    small, large = (page.locator(s).bounding_box() for s in ("#curves img", "dialog img"))
+    assert large["width"] > 1.2 * small["width"]
+    dialog.locator(".sheet").press("ArrowRight")
+    expect(dialog.locator(".values")).to_contain_text("Epoch 1")
+    dialog.get_by_role("button", name=CHINESE["close"]).click()
+    expect(dialog).to_be_hidden()
+    assert page.evaluate("document.activeElement.closest('figure').id") == "curves"
+
+
+def test_on_a_phone_a_chart_moves_in_its_frame_which_fades_where_it_goes_on(opened: Opened) -> None:
+    page = opened(**PHONE)
+    sheet = page.locator("#curves .sheet")
+    assert page.locator("#picture img").bounding_box()["width"] < 345
+    assert page.locator("#curves img").bounding_box()["width"] > 500
+    expect(sheet).to_have_css("mask-image", re.compile("gradient"))
+    sheet.evaluate("(e) => { e.scrollLeft = 1000; }")
+    expect(sheet).to_have_css("mask-image", "none")
+
+
+def test_on_a_phone_a_tap_opens_a_figure_large_and_reads_it_off_there(opened: Opened) -> None:
+    page = opened(**PHONE)
+    page.locator("#curves img").tap()
+    large = page.locator("dialog img")
+    assert large.bounding_box()["width"] > 650
+    large.tap(position={"x": 150, "y": 120})
+    expect(page.locator("dialog .values")).to_contain_text("Epoch")
+
+
+def test_a_table_is_sorted_up_down_and_back(opened: Opened) -> None:
+    page = opened()
+    rows = page.locator("#scores tbody th")
+    button = page.locator("#scores").get_by_role("button", name="share")
+    seen = [rows.all_inner_texts()]
+    for _ in range(3):
+        button.click()
+        seen.append(rows.all_inner_texts())
+    assert seen == [["b", "c", "a"], ["c", "a", "b"], ["b", "a", "c"], ["b", "c", "a"]]
+
+
+def test_figures_and_tables_name_their_run_and_lead_to_it(opened: Opened) -> None:
+    page = opened()
+    expect(page.locator("#scores caption .runs code")).to_have_text(RUN)
+    page.locator("#curves figcaption .runs a").click()
+    expect(page.locator("#runs tbody tr")).to_be_in_viewport()
+    assert page.evaluate("location.hash") == f"#{RUN}"
+
+
+def test_code_is_copied(opened: Opened) -> None:
+    page = opened(permissions=["clipboard-read", "clipboard-write"])
+    page.locator("#q1 ~ .code > summary").click()
+    cell = page.locator(".cell:visible", has_text="EPOCHS = 3")
+    cell.hover()
+    cell.get_by_role("button", name=CHINESE["copy"]).click()
+    expect(cell.get_by_role("button")).to_have_text(CHINESE["copied"])
+    assert page.evaluate("navigator.clipboard.readText()") == "EPOCHS = 3"
+
+
+# Around the page
+
+
+def test_the_contents_follow_the_reader_from_section_to_section(opened: Opened) -> None:
+    page = opened(viewport={"width": 1280, "height": 700})
+    current = page.locator(".toc a[aria-current]:visible")
+    expect(current).to_have_text("第 1 題 中文 1")
+    expect(page.locator(".toc ol ol a:visible")).to_have_text(["First section", "Second section"])
+    page.locator(".toc a:visible", has_text="中文 2").click()
+    expect(current).to_have_text("第 2 題 中文 2")
+    page.locator(".toc a:visible", has_text="Second section").click()
+    expect(current).to_have_text("Second section")
+    assert page.locator("nav:visible").bounding_box()["y"] >= 0
+    page.reload()
+    expect(current).to_have_text("Second section")
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"), [("zh-TW", "zh-TW"), ("zh-HK", "zh-TW"), ("en-GB", "en"), ("fr", "zh-TW")]
+)
+def test_the_page_opens_in_the_language_of_the_browser_where_it_has_it(
+    opened: Opened, locale: str, language: str
+) -> None:
+    page = opened(locale=locale)
+    assert page.evaluate("document.documentElement.lang") == language
+    expect(page.locator(".report:visible")).to_have_attribute("lang", language)
+    assert page.locator("[role=main]:visible").count() == 1
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_the_switch_of_languages_keeps_the_place_and_is_remembered(opened: Opened, width: int) -> None:
+    page = opened(viewport={"width": width, "height": 700})
+    page.evaluate("scrollTo(0, document.querySelector('#methods').getBoundingClientRect().top - 100)")
+    before = page.locator("#methods").bounding_box()["y"]
+    page.get_by_role("link", name="English").press("Enter")
+    expect(page.locator("#methods")).to_be_hidden()
+    assert page.locator("#en-methods").bounding_box()["y"] == pytest.approx(before, abs=1)
+    assert page.evaluate("document.activeElement.closest('.languages') !== null")
+    page.reload()
+    assert page.evaluate("document.documentElement.lang") == "en"
+    assert page.title().endswith("Facial expression recognition")
+
+
+def test_a_link_into_the_other_language_turns_to_it(opened: Opened) -> None:
+    page = opened()
+    page.evaluate("location.hash = '#en-matrix'")
+    expect(page.locator("#en-matrix")).to_be_in_viewport()
+    expect(page.locator("#matrix")).to_be_hidden()
+
+
+def test_colors_are_chosen_and_remembered(opened: Opened) -> None:
+    page = opened(color_scheme="light")
+    light = colors(page)
+    cell = "getComputedStyle(document.querySelector('#matrix tbody td:last-child')).backgroundColor"
+    light_cell = page.evaluate(cell)
+    button = page.locator(".theme:visible")
+    button.click()
+    button.click()
+    expect(button).to_have_text(CHINESE["theme_dark"])
+    dark = colors(page)
+    assert light != dark
+    brightness = [sum(map(int, re.findall(r"\d+", color)[:3])) for color in (page.evaluate(cell), light_cell)]
+    assert brightness[0] < 200 < 700 < brightness[1]
+    assert "invert" in page.evaluate("getComputedStyle(document.querySelector('.plot img')).filter")
+    page.reload()
+    assert colors(page) == dark

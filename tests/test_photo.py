@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,36 @@ from PIL import Image
 from fer_lib.errors import InputError
 from fer_lib.image_faces import read_picture
 from fer_lib.photo import portrait
+
+
+def install_detector(monkeypatch, *boxes):
+    """An OpenCV that finds faces in these boxes (left, top, width, height), whatever it is shown."""
+    cascade = SimpleNamespace(
+        detectMultiScale=lambda *_: np.array(boxes, int).reshape(-1, 4) if boxes else ()
+    )
+    cv2 = SimpleNamespace(CascadeClassifier=lambda _: cascade, data=SimpleNamespace(haarcascades=""))
+    monkeypatch.setitem(sys.modules, "cv2", cv2)
+
+
+def test_largest_face_of_a_photograph_is_cut_out(tmp_path, monkeypatch):
+    picture = np.zeros((200, 200), np.uint8)
+    picture[20:116, 90:186] = 200
+    Image.fromarray(picture).save(tmp_path / "two.png")
+    install_detector(monkeypatch, (10, 10, 50, 50), (90, 20, 96, 96))
+    found = portrait(tmp_path / "two.png")
+    assert found.searched and found.found
+    np.testing.assert_array_equal(found.pixels, 200)
+
+
+@pytest.mark.parametrize("opencv", [None, SimpleNamespace()], ids=["none", "version 5"])
+def test_no_detector_is_told_from_no_face(tmp_path, monkeypatch, opencv):
+    Image.fromarray(np.zeros((60, 60), np.uint8)).save(tmp_path / "dark.png")
+    install_detector(monkeypatch)
+    with_detector = portrait(tmp_path / "dark.png")
+    assert with_detector.searched and not with_detector.found
+    monkeypatch.setitem(sys.modules, "cv2", opencv)
+    without = portrait(tmp_path / "dark.png")
+    assert not without.searched and not without.found
 
 
 def test_without_a_face_the_middle_of_a_colour_photograph_is_taken_in_grey(tmp_path):

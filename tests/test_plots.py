@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from fer_lib import plots
 from fer_lib.emotions import EMOTION_NAMES, LANGUAGES
 from fer_lib.errors import InputError
-from fer_lib.words import words
+from fer_lib.labels import labels
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +83,13 @@ FIGURES = {
         {"CNN": history(), "DNN": history(3)}, language=language
     ),
     "confusion_matrix": lambda language: plots.confusion_matrix(MATRIX, language=language),
+    "probability_matrix": lambda language: plots.probability_matrix(
+        MATRIX / MATRIX.sum(axis=1, keepdims=True), language=language
+    ),
+    "class_shares": lambda language: plots.class_shares(
+        {labels(language)[name]: list(MATRIX[0]) for name in ("training", "public", "private")},
+        language=language,
+    ),
     "face_grid": lambda language: plots.face_grid(faces(), EMOTION_NAMES[language]),
     "saliency_triptychs": lambda language: plots.saliency_triptychs(
         faces(), heat(), faces(), EMOTION_NAMES[language], language=language
@@ -105,7 +112,7 @@ FIGURES = {
         faces(22), np.linspace(0, 1e4, 22), dead=np.arange(22) < 1, language=language
     ),
     "picture_rows": lambda language: plots.picture_rows(
-        {words(language)[name]: faces() for name in ("untrained", "changed_face")},
+        {labels(language)[name]: faces() for name in ("untrained", "changed_face")},
         [["100%"] * 7, ["<= 13"] * 7],
         headings=EMOTION_NAMES[language],
     ),
@@ -374,6 +381,17 @@ def test_evidence_has_a_line_for_each_method_and_the_random_order_where_there_is
     assert [len(ax.lines) for ax in figure.axes] == [3, 3, 2]
     np.testing.assert_allclose(figure.axes[2].lines[0].get_xydata(), [[0, 1], [0.5, 0.4], [1, 0.1]])
     assert {"Gradient", "RISE", "Random order"} <= {text.get_text() for text in figure.legends[0].get_texts()}
+
+
+def test_bars_have_the_share_of_each_class_in_its_split_and_the_legend_counts_them():
+    figure = plots.class_shares({"Training": [30, 0, 10, 0, 0, 0, 0], "Test": [0] * 7})
+    bars = [bar.get_height() for bar in figure.axes[0].patches]
+    assert bars == [0.75, 0, 0.25, 0, 0, 0, 0, *[0] * 7]
+    legend = figure.axes[0].get_legend()
+    assert legend is not None and [text.get_text() for text in legend.get_texts()] == [
+        "Training (40)",
+        "Test (0)",
+    ]
 
 
 def test_a_reliability_diagram_leaves_out_bins_without_answers():

@@ -20,8 +20,8 @@ from conftest import ROOT, striped_faces, write_course_files
 from fer_lib import checkpoints, data, runs
 from fer_lib.checkpoints import Checkpoint
 from fer_lib.errors import InputError
-from fer_lib.models import ModelSpec
-from fer_lib.training import Position, Recipe
+from fer_lib.spec import ModelSpec, Recipe
+from fer_lib.training import Position
 
 KILLS = int(os.environ.get("KILLS", "2"))
 EPOCHS = max(3, KILLS)

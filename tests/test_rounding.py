@@ -5,7 +5,7 @@ from conftest import striped_faces
 
 from fer_lib import models, rounding
 from fer_lib.errors import InputError
-from fer_lib.models import ModelSpec
+from fer_lib.spec import ModelSpec
 
 FACES = striped_faces(140).pixels[..., np.newaxis]
 

@@ -12,10 +12,9 @@ from fer_lib import checkpoints, models, prediction, pretrained, rounding, runs
 from fer_lib.augmentation import Augmentation, views
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces, FaceSplits
-from fer_lib.models import ModelSpec
-from fer_lib.publish import execute
+from fer_lib.report import execute
 from fer_lib.runs import ancestry, trainer
-from fer_lib.training import Recipe
+from fer_lib.spec import ModelSpec, Recipe
 
 SPEC = ModelSpec("cnn", width=0.05, conv_dropout=0.1, dense_dropout=0.1)
 RECIPE = Recipe(epochs=2, batch_size=64, optimizer="Adam")
@@ -482,3 +481,13 @@ def test_a_model_that_may_have_learned_from_the_test_faces_is_a_stranger(run, ro
     assert known.is_stranger(again) and nameless.is_stranger(again)
     assert not known.is_stranger(replace(splits, tests=again.tests))
     assert not known.is_stranger(replace(again, drawn=False))  # no drawing is a photograph's copy
+
+
+def test_each_run_has_one_row_whatever_notebooks_say_of_it(run, splits):
+    facts = run.facts(splits)
+    table = runs.runs_table([facts, {"easiest": {"name": "Happy"}}, facts])
+    [row] = table.to_dict("records")
+    assert row["run"] == run.id
+    assert (row["epochs"], row["seed"], row["training_faces"]) == (2, 0, run.record["faces"]["train"])
+    assert row["training_seconds"] == run.metrics["seconds"]["training"]
+    assert runs.runs_table([{}]).empty

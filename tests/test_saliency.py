@@ -14,9 +14,11 @@ from fer_lib.saliency import (
     Curve,
     attributions,
     by_masking,
+    compare_methods,
     completeness,
     deletion,
     insertion,
+    maps_by_method,
     mask_low_heat,
     normalised,
     randomisation,
@@ -24,6 +26,7 @@ from fer_lib.saliency import (
     region_share,
     saliency_maps,
 )
+from fer_lib.saliency.comparison import Comparison, compare
 from fer_lib.saliency.grad_cam import resized
 
 SHAPE = (8, 8, 3)
@@ -379,6 +382,7 @@ def test_the_area_of_a_curve_is_that_of_its_trapezoids():
     curve = Curve(np.array([0, 0.5, 1]), np.array([[1, 0.5, 0], [1, 1, 1]], np.float32))
     np.testing.assert_allclose(curve.areas, [0.5, 1])
     assert curve.area == pytest.approx(0.75)
+    np.testing.assert_allclose(curve.mean, [1, 0.75, 0.5])
 
 
 def test_a_map_that_follows_the_weights_changes_when_they_are_shuffled_and_one_of_the_image_does_not(curved):
@@ -414,3 +418,81 @@ def test_rank_correlation_counts_order_only_and_shares_ties():
     other = np.array([[[1, 8], [27, 64]], [[1, 2], [3, 4]], [[3, 2], [1, 1]]], np.float32)
     ranks = np.corrcoef([1.5, 1.5, 3, 4], [4, 3, 1.5, 1.5])[0, 1]
     np.testing.assert_allclose(rank_correlation(heat, other), [1, 0, ranks], atol=1e-12)
+
+
+def test_maps_by_method_are_those_of_each_method_with_its_settings():
+    model = classifier("sequential")
+    images = np.random.default_rng(0).uniform(0, 255, (2, 12, 12, 1)).astype(np.float32)
+    labels = np.array([2, 0])
+    maps = maps_by_method(model, images, labels, settings=CHEAP, seed=3)
+    assert tuple(maps) == ALL_METHODS
+    for method, heat in maps.items():
+        alone = saliency_maps(model, images, labels, method=method, seed=3, **CHEAP.get(method, {}))
+        np.testing.assert_array_equal(heat, alone, err_msg=method)
+
+
+@pytest.fixture(scope="module")
+def compared(linear):
+    """Three ways to see a linear model: by its true terms, by their reverse, and by the image alone."""
+    images, labels = random_images(6), np.arange(6) % 4
+    seen = []
+
+    def maps(model, images, labels):
+        seen.append(images)
+        mean = images.mean(axis=(1, 2), keepdims=True)
+        terms = ((images - mean) * weights_of(model)[labels]).sum(axis=-1)
+        return {"terms": terms - terms.min(), "reverse": terms.max() - terms, "image": images[..., 0]}
+
+    features = images[..., 0] > np.quantile(images[..., 0], 0.75, axis=(1, 2), keepdims=True)
+    return images, labels, compare(linear, images, labels, features, maps, shuffled=4, stages=2, seed=7), seen
+
+
+def test_the_best_method_deletes_and_inserts_best_and_maps_of_the_image_fail_the_check(compared):
+    found = compared[2]
+    assert found.best == "terms"
+    assert found.most_on_features == "image"
+    assert found.unchanged == ["image"]
+    np.testing.assert_allclose(found.correlation["image"], 1)
+    assert found.correlation["terms"].shape == (2,)  # the model has one layer with weights
+
+
+def test_the_random_order_is_drawn_before_the_images_whose_weights_are_shuffled(linear, compared):
+    images, labels, found, seen = compared
+    rng = np.random.default_rng(7)
+    order = rng.random(images.shape[:3], np.float32)
+    some = rng.permutation(6)[:4]
+    assert found.deletion["random"].area == deletion(linear, images, order, labels).area
+    assert found.insertion["random"].area == insertion(linear, images, order, labels).area
+    np.testing.assert_array_equal(seen[-1], images[some])
+    assert found.shuffled == 4
+
+
+def test_scores_keep_the_sign_of_a_correlation_and_leave_the_random_order_without_one():
+    curve = Curve(np.array([0.0, 1.0]), np.array([[1, 0.5]], np.float32))
+    found = Comparison(
+        deletion=dict.fromkeys(("one", "random"), curve),
+        insertion=dict.fromkeys(("one", "random"), curve),
+        on_features={"one": 2.0, "random": 1.0},
+        correlation={"one": np.array([1.0, -0.4])},
+        shuffled=1,
+    )
+    scores = found.scores()
+    assert scores.loc["one"].to_dict() == pytest.approx(
+        {"deletion_area": 0.75, "insertion_area": 0.75, "after_shuffling": -0.4, "on_features": 2.0}
+    )
+    assert list(scores.index) == ["one", "random"]
+    assert np.isnan(scores.loc["random", "after_shuffling"])
+    assert found.unchanged == ["one"]
+
+
+def test_every_method_is_compared():
+    model = classifier("sequential")
+    images = np.random.default_rng(0).uniform(0, 255, (3, 12, 12, 1)).astype(np.float32)
+    features = np.zeros((3, 12, 12), bool)
+    features[:, 3:6] = True
+    found = compare_methods(
+        model, images, np.array([0, 1, 2]), features, shuffled=2, stages=2, settings=CHEAP
+    )
+    assert tuple(found.correlation) == ALL_METHODS
+    assert tuple(found.scores().index) == (*ALL_METHODS, "random")
+    assert {values.shape for values in found.correlation.values()} == {(3,)}

@@ -15,8 +15,9 @@ import sweep_project
 from fer_lib import cli
 from fer_lib.errors import InputError
 from fer_lib.files import held
-from fer_lib.publish.execute import CellError
-from fer_lib.publish.sweep import leaderboard, run
+from fer_lib.report import execute
+from fer_lib.report.execute import CellError
+from fer_lib.sweep import leaderboard, run
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def sweep(plan: run.Plan, workers: int = 2) -> Path:
     return run.run_sweep(plan, run.local_engine(workers), workers=workers)
 
 
-GRID = "notebook: q1_cnn\ngrid: {EPOCHS: [1, 2], RATE: [0.25, 0.5]}"
+GRID = "notebook: q1_cnn\nparameters: {AUGMENT: true}\ngrid: {EPOCHS: [1, 2], RATE: [0.25, 0.5]}"
 
 
 def test_leaderboard_has_every_point_the_most_accurate_and_then_the_smallest_first(swept):
@@ -68,6 +69,12 @@ def test_leaderboard_has_every_point_the_most_accurate_and_then_the_smallest_fir
     ]
     assert leaderboard.varied(found) == ["EPOCHS", "RATE"]
     assert all((folder / notebook).is_file() for notebook in found["notebook"])
+
+
+def test_setting_that_the_notebook_does_not_name_reaches_it_and_only_what_the_profile_does_not_say(swept):
+    for notebook in leaderboard.read(swept / "sweeps" / "sweep")["notebook"]:
+        facts = execute.facts(swept / "sweeps" / "sweep" / notebook)
+        assert facts["settings"] == {"AUGMENT": True}
 
 
 def test_page_shows_every_point_and_figures_once_all_have_ended(swept):
@@ -166,7 +173,7 @@ def wait_for(condition, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-SLOW = GRID.replace("grid", "parameters: {WAIT: 0.5}\ngrid")
+SLOW = GRID.replace("{AUGMENT: true", "{AUGMENT: true, WAIT: 0.5")
 
 
 def test_sweep_that_was_killed_goes_on_to_the_leaderboard_of_one_that_was_not(project, swept):
@@ -214,14 +221,14 @@ def test_engine_that_cannot_start_leaves_a_page_that_does_not_follow(project):
 
 
 def test_points_and_time_can_be_seen_before(project, capsys):
-    from fer_lib.publish.sweep import estimate
+    from fer_lib.sweep import estimate
 
     text = estimate.describe(sweep_project.plan(project, GRID), 2)
     assert "3  EPOCHS=2, RATE=0.25" in text and "4 points, 0 done." in text
 
 
 def test_each_dense_network_is_compared_with_a_cnn_of_its_seed_which_the_estimate_knows(project):
-    from fer_lib.publish.sweep import estimate
+    from fer_lib.sweep import estimate
 
     plan = sweep_project.plan(project, "notebook: q2_dnn\ncnn: {EPOCHS: 1}\ngrid: {SEED: [3, 4]}")
     before = estimate.describe(plan, 1)

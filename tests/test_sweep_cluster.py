@@ -14,8 +14,8 @@ import pytest
 import sweep_project
 
 from fer_lib.errors import InputError
-from fer_lib.publish import execute
-from fer_lib.publish.sweep import cluster, leaderboard, run
+from fer_lib.report import execute
+from fer_lib.sweep import cluster, leaderboard, run
 
 Client = pytest.importorskip("distributed").Client
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fer_lib.errors import InputError
-from fer_lib.publish import execute
-from fer_lib.publish.sweep import spec
+from fer_lib.report import execute
+from fer_lib.sweep import spec
 
 
 def read(folder: Path, text: str, **options):

@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from fer_lib.errors import InputError
-from fer_lib.publish.prose import report_folder
-from fer_lib.publish.title import Title, read_title
+from fer_lib.report.title import Title, read_title
 
 
 def write_title(folder: Path, text: str) -> Path:
@@ -28,14 +28,14 @@ def test_what_is_given_on_the_command_line_goes_over_the_file(tmp_path: Path) ->
 
 
 def test_the_projects_own_title_can_be_read() -> None:
-    assert read_title(report_folder() / "title.yaml").student_id == "B00000000"
+    assert read_title(ROOT / "report" / "title.yaml").student_id == "B00000000"
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("name: x\n", "lacks 'student_id'"),
-        (FIELDS + "nam: x\n", "nothing is known of 'nam'; did you mean 'name'"),
+        (FIELDS + "nam: x\n", "nothing is known of 'nam' .did you mean name"),
         (FIELDS + "collaborators: {q1: [a, b]}\n", r"collaborators\.q1 must be one text"),
         (FIELDS + "collaborators: nobody\n", "nothing is known of 'collaborators'"),
         ("- a\n", "must hold lines such as"),

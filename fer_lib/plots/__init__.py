@@ -5,6 +5,7 @@ Functions give a `Figure` that pyplot does not know of: a notebook shows it wher
 """
 
 from fer_lib.plots.ascent import filter_grid, layer_output_grid, picture_rows
+from fer_lib.plots.classes import class_shares
 from fer_lib.plots.curves import compare_curves, training_curves
 from fer_lib.plots.heat import (
     mean_saliency,
@@ -24,6 +25,7 @@ __all__ = [
     "SMALL",
     "TEXT",
     "WIDTH",
+    "class_shares",
     "compare_curves",
     "confusion_matrix",
     "cost_and_accuracy",

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from fer_lib.labels import labels
 from fer_lib.plots.pictures import canvas, picture_grid, place, write
 from fer_lib.plots.style import LINE, SMALL, WIDTH, Array, short_number
-from fer_lib.words import words
 
 
 def filter_grid(
@@ -33,7 +33,7 @@ def filter_grid(
     """
     captions = [short_number(value) for value in activations]
     for index in np.flatnonzero([] if dead is None else dead):
-        captions[index] = words(language)["dead"]
+        captions[index] = labels(language)["dead"]
     return _filter_pictures(pictures, captions, filters, columns, heat=False)
 
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from fer_lib.labels import labels
 from fer_lib.plots.style import PALETTE, WIDTH, colors, figure_of, new_axes
-from fer_lib.words import words
 
 
 def training_curves(history: pd.DataFrame, *, language: str = "en") -> Figure:
@@ -21,7 +21,7 @@ def training_curves(history: pd.DataFrame, *, language: str = "en") -> Figure:
         history: A row for each epoch; columns epoch, accuracy, loss and, where known, val_accuracy, val_loss.
         language: Of the labels.
     """
-    word = words(language)
+    word = labels(language)
     figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
     for ax, metric in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
         _curve(ax, history, metric, label=word["training"], color=PALETTE[1], linestyle="--")
@@ -52,7 +52,7 @@ def compare_curves(
         language: Of the labels.
         ax: Where to draw; a new figure if None.
     """
-    word = words(language)
+    word = labels(language)
     ax = ax or new_axes(3.0)
     for color, (name, history) in zip(colors(len(histories)), histories.items(), strict=True):
         _curve(ax, history, metric, color=color, linestyle="--", label=f"{name} · {word['training']}")

@@ -11,9 +11,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from fer_lib.labels import labels
 from fer_lib.plots.pictures import canvas, picture_grid, place, write
 from fer_lib.plots.style import LINE, PALETTE, SMALL, WIDTH, Array, colors
-from fer_lib.words import words
 
 
 def saliency_triptychs(
@@ -35,7 +35,7 @@ def saliency_triptychs(
         across: Faces side by side.
         language: Of the labels.
     """
-    word = words(language)
+    word = labels(language)
     parts = {word["original"]: originals, word["saliency"]: _relative(heat), word["masked"]: masked}
     return _series(parts, {word["saliency"]}, titles, across, word["heat"])
 
@@ -59,7 +59,7 @@ def two_readings(
         across: Faces side by side.
         language: Of the labels.
     """
-    word = words(language)
+    word = labels(language)
     parts = {
         word["original"]: originals,
         word["for_answer"]: _relative(answered),
@@ -80,7 +80,7 @@ def saliency_methods(
         titles: One for each face; or none.
         language: Of the labels.
     """
-    word = words(language)
+    word = labels(language)
     left = 0.62 if titles else 0
     pitch = min((WIDTH - left) / (len(heat) + 1), 0.95)
     heading = 2 * SMALL * LINE + 0.06
@@ -114,7 +114,7 @@ def saliency_evidence(
         left: Mean rank correlation with the trained model's map by method, each (stages + 1,), 1 first.
         language: Of the labels.
     """
-    word = words(language)
+    word = labels(language)
     figure = Figure(figsize=(WIDTH, 2.75), layout="constrained")
     panels = figure.subplots(1, 3)
     every = {
@@ -183,10 +183,10 @@ def mean_saliency(
         titles: One for each heat map.
         language: Of the labels.
     """
-    columns = math.ceil((len(heat) + 1) / 2)
+    columns = max(4, math.ceil((len(heat) + 1) / 2))  # few maps stay small
     figure, ax, size, corners = picture_grid(len(heat) + 1, columns, above=SMALL * LINE + 0.06)
     pictures = [*(heat / max(heat.max(), np.finfo(float).tiny)), face]
-    captions = [*titles, words(language)["mean_face"]]
+    captions = [*titles, labels(language)["mean_face"]]
     for image, caption, (x, y) in zip(pictures, captions, corners, strict=True):
         place(ax, image, x, y, size, heat=image is not face)
         write(ax, caption, x + size / 2, y - 0.03, va="bottom")

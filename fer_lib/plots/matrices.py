@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fer_lib.emotions import EMOTION_NAMES
+from fer_lib.labels import labels
 from fer_lib.plots.style import SMALL, TEXT, Array, figure_of, new_axes, readable_on
-from fer_lib.words import words
 
 
 def confusion_matrix(
@@ -27,7 +27,7 @@ def confusion_matrix(
     """
     totals = matrix.sum(axis={"true": 1, "predicted": 0}[normalise], keepdims=True)
     shares = matrix / np.maximum(totals, 1)
-    title = words(language)[f"share_of_{normalise}"]
+    title = labels(language)[f"share_of_{normalise}"]
     return _emotion_matrix(shares, matrix, title=title, language=language, ax=ax)
 
 
@@ -39,18 +39,18 @@ def probability_matrix(probabilities: Array, *, language: str = "en", ax: Axes |
         language: Of the labels.
         ax: Where to draw; a new figure if None.
     """
-    title = words(language)["mean_probability"]
-    return _emotion_matrix(probabilities, None, title=title, language=language, ax=ax)
+    title = labels(language)["mean_probability"]
+    return _emotion_matrix(probabilities, None, title=title, language=language, ax=ax or new_axes(2.7))
 
 
 def _emotion_matrix(
     shares: Array, counts: Array | None, *, title: str, language: str, ax: Axes | None
 ) -> Figure:
-    word, names = words(language), EMOTION_NAMES[language]
+    word, names = labels(language), EMOTION_NAMES[language]
     ax = ax or new_axes(4.2)
     colors = sns.color_palette("mako_r", as_cmap=True)
     sns.heatmap(
-        shares, vmin=0, vmax=1, cmap=colors, cbar=False, square=True, linewidths=0.5,
+        shares, vmin=0, vmax=1, cmap=colors, cbar=False, square=counts is not None, linewidths=0.5,
         xticklabels=names, yticklabels=names, ax=ax,
     )  # fmt: skip
     for (row, column), share in np.ndenumerate(shares):

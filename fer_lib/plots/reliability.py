@@ -1,4 +1,4 @@
-"""How sure a model is against how often it is right."""
+"""Confidence against accuracy."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from fer_lib.labels import labels
 from fer_lib.plots.style import PALETTE, WIDTH, Array
-from fer_lib.words import words
 
 
 def reliability_diagram(
@@ -20,18 +20,18 @@ def reliability_diagram(
     *,
     language: str = "en",
 ) -> Figure:
-    """A reliability diagram: share of right answers by probability, with 95% intervals, and how many answers.
+    """A reliability diagram: accuracy against confidence, with 95% intervals, and a histogram of the confidences.
 
     Args:
-        edges: Of the bins of probability, (b + 1,).
-        counts: Answers in each bin, (b,); a bin without any is left out.
-        confidence: Mean probability in each bin, (b,).
-        accuracy: Share of right answers in each bin, (b,).
+        edges: Of the bins of confidence, (b + 1,).
+        counts: Predictions in each bin, (b,); a bin without any is left out.
+        confidence: Mean confidence in each bin, (b,).
+        accuracy: Accuracy in each bin, (b,).
         low: Lower ends of its intervals, (b,).
         high: Upper ends, (b,).
         language: Of the labels.
     """
-    word = words(language)
+    word = labels(language)
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     curve, histogram = figure.subplots(1, 2)
     seen = counts > 0

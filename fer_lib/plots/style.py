@@ -12,7 +12,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fer_lib.words import words, written
+from fer_lib.labels import format_number, labels
 
 Array = npt.NDArray[Any]
 
@@ -64,7 +64,7 @@ def use_style(language: str = "en") -> None:
     Raises:
         InputError: There is no such language.
     """
-    words(language)
+    labels(language)
     mpl.rcParams.update(_STYLE)
     mpl.rcParams["axes.prop_cycle"] = cycler(color=PALETTE)
     if language == "zh-TW":
@@ -100,4 +100,4 @@ def readable_on(color: tuple[float, ...]) -> str:
 def short_number(value: float) -> str:
     """Three digits, or all before the point."""
     digits = 2 - math.floor(math.log10(abs(value))) if value else 0
-    return written(value, f",.{min(max(digits, 0), 2)}f")
+    return format_number(value, f",.{min(max(digits, 0), 2)}f")

@@ -18,8 +18,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from fer_lib.labels import labels
 from fer_lib.plots.style import PALETTE, SMALL, WIDTH, figure_of, new_axes
-from fer_lib.words import words
 
 _MOST_TICKS = 8
 _COLUMNS = 3
@@ -37,7 +37,7 @@ def cost_and_accuracy(board: pd.DataFrame, front: Sequence[bool], *, language: s
         front: Which rows no cheaper model equals.
         language: Of the labels.
     """
-    word = words(language)
+    word = labels(language)
     ax = new_axes(3.0)
     ends = board["accuracy"] - board["low"], board["high"] - board["accuracy"]
     ax.errorbar(
@@ -87,7 +87,7 @@ def parallel_coordinates(board: pd.DataFrame, varied: Sequence[str], *, language
         varied: The parameters, from left to right.
         language: Of the labels.
     """
-    word = words(language)
+    word = labels(language)
     ax = new_axes(3.0)
     heights = [_places(board[name])[0] for name in varied]
     low, high = board["accuracy"].min(), board["accuracy"].max()
@@ -132,7 +132,7 @@ def parameter_effects(board: pd.DataFrame, varied: Sequence[str], *, language: s
         varied: The parameters.
         language: Of the labels.
     """
-    word = words(language)
+    word = labels(language)
     rows = math.ceil(len(varied) / _COLUMNS)
     columns = math.ceil(len(varied) / rows)
     figure = Figure(figsize=(WIDTH, 2.1 * rows + 0.3), layout="constrained")
@@ -143,9 +143,9 @@ def parameter_effects(board: pd.DataFrame, varied: Sequence[str], *, language: s
         ax.plot(places + jitter, board["accuracy"], "o", color="0.6", markersize=3, label=word["models"])
         means = board.groupby(places)["accuracy"].mean()
         ax.plot(means.index, means, "o-", color=PALETTE[0], label=word["mean"])
-        labels, where = zip(*_labels(board[name]), strict=True)
-        crowded = sum(map(len, labels)) > _ROOM
-        ax.set_xticks(where, labels, rotation=45 if crowded else 0, ha="right" if crowded else "center")
+        ticks, where = zip(*_labels(board[name]), strict=True)
+        crowded = sum(map(len, ticks)) > _ROOM
+        ax.set_xticks(where, ticks, rotation=45 if crowded else 0, ha="right" if crowded else "center")
         ax.set(xlabel=name, xlim=(-0.1, 1.1))
         ax.yaxis.set_major_formatter(PercentFormatter(1))
     for ax in list(axes):

@@ -1,15 +1,25 @@
 """Run folders, `runs/<id>/`: the only place where models, histories and predictions are written and read."""
 
-from fer_lib.runs.comparison import evaluate, ratios, require_same_validation, without_leaked
+from fer_lib.runs.comparison import (
+    evaluate,
+    evaluate_ensemble,
+    ratios,
+    require_same_validation,
+    runs_table,
+    side_by_side,
+    without_leaked,
+)
 from fer_lib.runs.folder import Run, accuracies, find, is_complete, newest, require_unmeasured
 from fer_lib.runs.members import Member, members
-from fer_lib.runs.trainer import faces_of, pack, train_or_reuse
+from fer_lib.runs.trainer import divide, faces_of, pack, train_or_reuse
 
 __all__ = [
     "Member",
     "Run",
     "accuracies",
+    "divide",
     "evaluate",
+    "evaluate_ensemble",
     "faces_of",
     "find",
     "is_complete",
@@ -19,6 +29,8 @@ __all__ = [
     "ratios",
     "require_same_validation",
     "require_unmeasured",
+    "runs_table",
+    "side_by_side",
     "train_or_reuse",
     "without_leaked",
 ]

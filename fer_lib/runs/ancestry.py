@@ -17,10 +17,10 @@ from fer_lib import pretrained
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
 from fer_lib.files import replacing
-from fer_lib.models import GROWING, compute_in
+from fer_lib.models import compute_in
 from fer_lib.prediction import ensemble, predict
 from fer_lib.runs.folder import Run, is_complete, learned_from, views_of
-from fer_lib.training import Recipe
+from fer_lib.spec import GROWING, Recipe
 
 
 @dataclass(frozen=True)

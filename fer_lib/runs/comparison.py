@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from fer_lib import evaluation
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
 from fer_lib.faces import FaceSplits
-from fer_lib.prediction import ensemble
+from fer_lib.prediction import ensemble, predict
 from fer_lib.runs.folder import Run
 from fer_lib.runs.members import members
 
@@ -32,13 +33,16 @@ def without_leaked(run: Run, splits: FaceSplits) -> dict[str, dict[str, float]]:
     return found
 
 
-def evaluate(root: Path, names: Sequence[str], splits: FaceSplits) -> pd.DataFrame:
+def evaluate(
+    root: Path, names: Sequence[str], splits: FaceSplits, *, kept_by: Run | None = None
+) -> pd.DataFrame:
     """What several models, and their ensemble if there are two or more, are worth on the labelled tests.
 
     Args:
         root: The folder of all runs.
         names: As for `members`.
         splits: The data. Where test faces also stand in its training faces, there are rows without them too.
+        kept_by: A run that keeps the models' answers, so that they are computed once.
 
     Returns:
         Columns model ("" for the ensemble), stranger (whether it may have learned from other faces than the training
@@ -55,7 +59,10 @@ def evaluate(root: Path, names: Sequence[str], splits: FaceSplits) -> pd.DataFra
     for split, faces in splits.tests.items():
         if faces.labels is None:
             continue
-        answers = [one.answers(faces) for one in answering]
+        answers = [
+            kept_by.cached(predict, faces, one.views, model=one.model) if kept_by else one.answers(faces)
+            for one in answering
+        ]
         answers += [ensemble(answers)] * (len(answering) > 1)
         leaked = splits.leaked(split)
         subsets = {True: leaked | True, False: ~leaked}
@@ -71,6 +78,50 @@ def evaluate(root: Path, names: Sequence[str], splits: FaceSplits) -> pd.DataFra
                 }  # fmt: skip
                 rows.append(row | dict(zip(EMOTIONS, evaluation.class_scores(matrix).recall, strict=True)))
     return pd.DataFrame(rows)
+
+
+def evaluate_ensemble(
+    root: Path, names: Sequence[str], splits: FaceSplits, *, kept_by: Run | None = None
+) -> pd.DataFrame:
+    """What an ensemble and its members are worth on all faces of the labelled tests: rows and columns of `evaluate`.
+
+    Without rows where there is nothing to compare: fewer than two models, no labelled test, or drawn faces, since the
+    package's models know photographs.
+    """
+    labelled = any(faces.labels is not None for faces in splits.tests.values())
+    if not (names and labelled) or splits.drawn:
+        return pd.DataFrame(columns=["model", "stranger", "split", "accuracy", "low", "high", "faces"])
+    found = evaluate(root, names, splits, kept_by=kept_by)
+    together = bool((found["model"] == "").any())
+    return found[found["copies"] & together].reset_index(drop=True)
+
+
+def side_by_side(named: Mapping[str, Run]) -> pd.DataFrame:
+    """Size, cost and accuracy of runs, a row for each.
+
+    Args:
+        named: The runs by what a reader calls them.
+
+    Returns:
+        Columns model (the name), parameters, mega_multiply_adds (of a face), seconds_per_epoch (CPU seconds; missing
+        where the weights came with the package, since another machine took them), thousand_predictions (CPU seconds),
+        training and validation (accuracies).
+    """
+    rows = [
+        {
+            "model": name,
+            "parameters": run.metrics["parameters"],
+            "mega_multiply_adds": run.metrics["multiply_adds"] / 1e6,
+            "seconds_per_epoch": None
+            if run.record.get("pretrained")
+            else run.metrics["cpu_seconds"]["epoch"],
+            "thousand_predictions": run.metrics["cpu_seconds"]["thousand_predictions"],
+            "training": run.metrics["training_accuracy"],
+            "validation": run.metrics["accuracy"]["validation"]["value"],
+        }
+        for name, run in named.items()
+    ]
+    return pd.DataFrame(rows).astype({"seconds_per_epoch": float})
 
 
 def ratios(first: Run, second: Run) -> dict[str, float]:
@@ -97,3 +148,29 @@ def require_same_validation(run: Run, *, seed: int, validation: float) -> None:
             f"Run {run.id} was validated on other faces (SEED {its_seed}, VALIDATION {its_share}) than this one "
             f"would be (SEED {seed}, VALIDATION {validation}); give both models the same."
         )
+
+
+def runs_table(facts: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """The runs that notebooks trained or found, one row each.
+
+    Args:
+        facts: What each notebook stated; those without `Run.facts` are passed over.
+
+    Returns:
+        Columns run (its id), epochs, seed, training_faces, training_seconds, training_cpu_seconds.
+    """
+    needed = {"run", "recipe", "seed", "faces", "seconds", "cpu_seconds"}
+    rows = {
+        one["run"]["id"]: (
+            one["run"]["id"],
+            one["recipe"]["epochs"],
+            one["seed"],
+            one["faces"]["train"],
+            one["seconds"]["training"],
+            one["cpu_seconds"]["training"],
+        )
+        for one in facts
+        if needed <= one.keys()
+    }
+    columns = ["run", "epochs", "seed", "training_faces", "training_seconds", "training_cpu_seconds"]
+    return pd.DataFrame(list(rows.values()), columns=columns)

@@ -5,6 +5,7 @@
     metrics.json     accuracies with intervals, times
     predictions.npz  probabilities (n, 7) and labels of the validation and test faces
     model.keras      the trained model
+    computed/        maps and ascents of the model, as notebooks asked for them
     checkpoint.npz   while it trains: the last state it can go on from
 
 The id is a hash of model, recipe, training data and seed: the same id again is the same run, with nothing to do.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +31,8 @@ from fer_lib.errors import InputError
 from fer_lib.faces import FaceSplits
 from fer_lib.files import replacing, write_text
 from fer_lib.prediction import first_line, load_model
-from fer_lib.training import Recipe
+from fer_lib.runs.cached import Result, load_or_compute
+from fer_lib.spec import Recipe
 
 _ARTIFACTS = ("history.csv", "metrics.json", "predictions.npz", "model.keras")
 
@@ -65,6 +67,19 @@ class Run:
     def model(self) -> keras.Model:
         """The trained model, from raw pixels (n, 48, 48, 1) to probabilities (n, 7)."""
         return load_model(self.path / "model.keras")
+
+    def cached(
+        self, function: Callable[..., Result], *inputs: Any, model: keras.Model | None = None, **settings: Any
+    ) -> Result:
+        """`function(run.model, *inputs, **settings)`, computed once: the result stays in the run's folder.
+
+        Args:
+            function: One of the package's own whose first argument is a model, such as `saliency.saliency_maps`.
+            *inputs: Arrays and plain values, which count by their content.
+            model: Another model than the run's, such as an untrained one.
+            **settings: The same as `inputs`, by name.
+        """
+        return load_or_compute(self.path, model or (lambda: self.model), function, *inputs, **settings)
 
     def facts(self, splits: FaceSplits, *, public: float = 0.0, private: float = 0.0) -> dict[str, Any]:
         """What prose says of a run on these data: plain nested values (`accuracies` explains the arguments)."""

@@ -29,7 +29,6 @@ from fer_lib.data import split_validation
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces, FaceSplits
 from fer_lib.files import replacing
-from fer_lib.models import ModelSpec
 from fer_lib.prediction import predict
 from fer_lib.runs import ancestry
 from fer_lib.runs.folder import (
@@ -43,7 +42,9 @@ from fer_lib.runs.folder import (
     write_predictions,
 )
 from fer_lib.runs.interrupts import Interrupted, held_interrupts
-from fer_lib.training import Position, Recipe
+from fer_lib.spec import ModelSpec, Recipe
+from fer_lib.startup import progress_options
+from fer_lib.training import Position
 
 FORMAT = 2
 """Part of every id: raised when code changes what the same model and recipe lead to."""
@@ -79,9 +80,7 @@ def train_or_reuse(
         ready_made: Whether the weights that come with the package will do, where they are of this very run. The
             run's record then says `pretrained`.
     """
-    if not 0 <= seed < 2**32:
-        raise InputError(f"The seed must be at least 0 and below 2**32 ({2**32:,}), but was {seed}.")
-    train, validation = _divide(splits, recipe, seed)
+    train, validation = divide(splits, recipe, seed=seed)
     record = {
         "format": FORMAT,
         "model": spec.record,
@@ -133,7 +132,7 @@ def faces_of(run: Run, splits: FaceSplits) -> tuple[Faces, Faces]:
             f"Run {run.id} was trained on other faces ({run.record['data']['source']}) than these "
             f"({splits.source}); name a run and the data that it learned from."
         )
-    return _divide(splits, Recipe(**run.record["recipe"]), run.record["seed"])
+    return divide(splits, Recipe(**run.record["recipe"]), seed=run.record["seed"])
 
 
 def pack(run: Run, splits: FaceSplits, folder: Path = pretrained.FOLDER) -> Path:
@@ -171,7 +170,14 @@ def _fingerprint(splits: FaceSplits, recipe: Recipe) -> str:
     return f"{splits.fingerprint()}-{votes[:8]}"
 
 
-def _divide(splits: FaceSplits, recipe: Recipe, seed: int) -> tuple[Faces, Faces]:
+def divide(splits: FaceSplits, recipe: Recipe, *, seed: int) -> tuple[Faces, Faces]:
+    """The training faces of a run and the validation faces that it holds out; a seed divides them always alike.
+
+    Raises:
+        InputError: The seed is out of range, or there are too few faces.
+    """
+    if not 0 <= seed < 2**32:
+        raise InputError(f"The seed must be at least 0 and below 2**32 ({2**32:,}), but was {seed}.")
     train, validation = splits.train, splits.train[:0]
     if recipe.validation:
         train, validation = split_validation(train, fraction=recipe.validation, seed=seed)
@@ -246,12 +252,11 @@ def _train(
     with (
         held_interrupts() as interrupted,
         tqdm(
-            desc=f"{name}: training",
+            **progress_options(f"{name}: training"),
             total=recipe.epochs * len(train),
             initial=position.epochs * len(train) + position.faces,
             unit="face",
             unit_scale=True,
-            mininterval=0.5,
             disable=not progress,
         ) as bar,
     ):

@@ -40,6 +40,11 @@ class Curve(NamedTuple):
         """The mean of `areas`."""
         return float(self.areas.mean())
 
+    @property
+    def mean(self) -> npt.NDArray[np.float32]:
+        """The mean probability of all images, float32 (k,)."""
+        return np.asarray(self.probabilities.mean(axis=0))
+
 
 def deletion(
     model: keras.Model,

@@ -1,0 +1,74 @@
+"""Profiles, `notebooks/profiles/*.yaml`: named settings of models and recipes, and what a notebook changes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fer_lib.errors import InputError
+from fer_lib.spec import SETTINGS, ModelSpec, Recipe, dnn_width
+
+FOLDER = Path(__file__).parents[1] / "notebooks" / "profiles"
+
+
+def profile_names() -> list[str]:
+    """The profiles there are."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def read_profile(name: str) -> dict[str, dict[str, Any]]:
+    """A profile's settings by notebook, such as `{"q1_cnn": {"EPOCHS": 12}}`.
+
+    Raises:
+        InputError: There is no such profile, or its file is not one.
+    """
+    if name not in profile_names():
+        raise InputError(f"There is no profile {name!r}; the profiles are {', '.join(profile_names())}.")
+    path = FOLDER / f"{name}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(content, dict) or not all(isinstance(values, dict) for values in content.values()):
+        raise InputError(f"{path} must hold settings by notebook, such as `q1_cnn: {{EPOCHS: 3}}`.")
+    return content
+
+
+def settings(
+    profile: str, notebook: str, further: Mapping[str, Any] | None = None, *, match: int = 0, **given: Any
+) -> tuple[ModelSpec, Recipe]:
+    """The model and the recipe that a notebook trains.
+
+    Args:
+        profile: The name of a profile.
+        notebook: Whose settings in it, such as `q1_cnn`.
+        further: Settings over the profile's, by their names in capitals: MODEL and the fields of `ModelSpec` and
+            `Recipe`.
+        match: For a DNN whose WIDTH is 0: how many parameters it shall have.
+        **given: Settings over those; None leaves one to them.
+
+    Raises:
+        InputError: A name or a value cannot be used.
+    """
+    given = {**(further or {}), **{name: value for name, value in given.items() if value is not None}}
+    for name in given:
+        if name not in SETTINGS:
+            raise InputError(
+                f"{name} is not a setting of a model or a recipe; there are {', '.join(SETTINGS)}."
+            )
+    values = {**read_profile(profile).get(notebook, {}), **given}
+    shape = {"depth": None, **_pick(ModelSpec, values)}
+    shape["depth"] = shape["depth"] or None
+    if not shape.get("width", 1) and match:
+        shape["width"] = dnn_width(match, shape["depth"])
+    return ModelSpec(values.get("MODEL", "cnn"), **shape), Recipe(**_pick(Recipe, values))
+
+
+def _pick(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values for the fields of a dataclass."""
+    names = [field.name for field in fields(kind) if field.name.upper() in values]
+    return {name: values[name.upper()] for name in names}

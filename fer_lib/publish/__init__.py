@@ -1,1 +1,0 @@
-"""From executed notebooks to the report: words, execution, rendering, sweeps."""

@@ -1,0 +1,295 @@
+"""The report on screen and on paper, as nbconvert exporters: `jupyter nbconvert --to hw3 …`, `--to hw3-pdf …`.
+
+The page asks for nothing from outside. The PDF has to pass as PDF/UA-1: a character without a glyph or a picture
+without a description is an error here, not a gap on paper.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+import unicodedata
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pypandoc
+import typst
+from nbconvert import HTMLExporter
+from nbconvert.exporters.templateexporter import TemplateExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor, ExtractOutputPreprocessor
+from traitlets import Bool, Dict, default
+from traitlets.config import Config
+
+from fer_lib import fonts
+from fer_lib.errors import InputError
+from fer_lib.files import REPORT
+from fer_lib.report.display import table_html
+from fer_lib.report.markdown import markdown_to_html
+from fer_lib.report.preprocessors import (
+    EmbedPictures,
+    LeaveOut,
+    LinkOutputs,
+    NumberOutputs,
+    PlaceCells,
+    SplitChapters,
+)
+from fer_lib.report.title import WHO, read_title
+
+NOTEBOOK_ONLY = "notebook-only"
+"""The tag of cells that help whoever opens the notebook and are not of the report."""
+
+FULL = "full"
+"""The tag of cells that the short form leaves out."""
+
+_PREPROCESSORS = [
+    LeaveOut,
+    CoalesceStreamsPreprocessor,
+    PlaceCells,
+    EmbedPictures,
+    NumberOutputs,
+    LinkOutputs,
+    SplitChapters,
+]
+_PAPER_PREPROCESSORS = [*_PREPROCESSORS, ExtractOutputPreprocessor]
+_PRIORITY = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain"]
+_PAPER_PRIORITY = ["image/svg+xml", "image/png", "text/markdown", "text/html", "image/jpeg", "text/plain"]
+_HEADLINES = re.compile(r"<h[1-6]\b.*?</h[1-6]>|<strong>.*?</strong>", re.DOTALL)
+_STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
+_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+_LONG = 12  # rows, and
+_NARROW = 3  # columns of a table that paper has in two halves if it is longer and no wider
+
+
+class ReportExporter(HTMLExporter):
+    """The course report as one HTML file; a notebook merged of two languages gets a switch."""
+
+    export_from_notebook = "Course report (HTML)"
+    preprocessors = _PREPROCESSORS
+    title = Dict(help="Who hands it in: student_id, department, name.").tag(config=True)
+
+    @property
+    def default_config(self) -> Config:
+        """See `HTMLExporter`."""
+        return _config(super().default_config, _PRIORITY, {NOTEBOOK_ONLY})
+
+    @default("template_name")
+    def _template_name_default(self) -> str:
+        return "hw3"
+
+    @default("extra_template_basedirs")
+    def _default_extra_template_basedirs(self) -> list[str]:
+        return [str(REPORT / "templates")]
+
+    def default_filters(self) -> Iterator[tuple[str, Any]]:
+        """See `HTMLExporter`."""
+        yield from super().default_filters()
+        yield "passage", _passage
+
+    def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> tuple[str, Any]:
+        """See `HTMLExporter`.
+
+        Raises:
+            InputError: A link leads nowhere, a picture has no description and the like; names notebook and cell.
+        """
+        resources = {**(resources or {}), "who": _who(self.title)}
+        page, resources = super().from_notebook_node(nb, resources, **kw)
+        return _with_fonts(_with_policy(_each_once(page))), resources
+
+
+class ReportPDFExporter(TemplateExporter):
+    """The course report as PDF/UA-1, by pandoc and Typst, in the language of the notebook."""
+
+    export_from_notebook = "Course report (PDF)"
+    preprocessors = _PAPER_PREPROCESSORS
+    output_mimetype = "application/pdf"
+    title = Dict(help="Who hands it in: student_id, department, name.").tag(config=True)
+    short = Bool(False, help="Leave out what is tagged `full`, set it tightly, without contents.").tag(
+        config=True
+    )
+
+    @property
+    def default_config(self) -> Config:
+        """See `TemplateExporter`."""
+        return _config(super().default_config, _PAPER_PRIORITY, {NOTEBOOK_ONLY})
+
+    @default("template_name")
+    def _template_name_default(self) -> str:
+        return "hw3_typst"
+
+    @default("extra_template_basedirs")
+    def _default_extra_template_basedirs(self) -> list[str]:
+        return [str(REPORT / "templates")]
+
+    @default("template_extension")
+    def _template_extension_default(self) -> str:
+        return ".html.j2"
+
+    @default("file_extension")
+    def _file_extension_default(self) -> str:
+        return ".pdf"
+
+    def default_filters(self) -> Iterator[tuple[str, Any]]:
+        """See `TemplateExporter`."""
+        yield from super().default_filters()
+        yield "passage", _passage
+        yield "paper_table", _paper_table
+
+    def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> tuple[Any, Any]:
+        """See `TemplateExporter`.
+
+        Raises:
+            InputError: As `ReportExporter`; or a character cannot be printed.
+        """
+        resources = {
+            **(resources or {}), "who": _who(self.title), "short": self.short,
+            "leave_out": {FULL} if self.short else set(), "output_files_dir": "",
+        }  # fmt: skip
+        body, resources = super().from_notebook_node(nb, resources, **kw)
+        pictures = resources.pop("outputs", {})
+        return _typeset(body, pictures, resources), resources
+
+
+def _config(usual: Config, priority: list[str], left_out: set[str]) -> Config:
+    config = usual.copy()
+    config.merge(
+        Config(
+            {
+                "NbConvertBase": {"display_data_priority": priority},
+                "LeaveOut": {"tags": left_out},
+                "ExtractOutputPreprocessor": {"output_filename_template": "{cell_index}_{index}{extension}"},
+                "HighlightMagicsPreprocessor": {"enabled": False},
+            }
+        )
+    )
+    return config
+
+
+def _who(title: Mapping[str, str]) -> Mapping[str, str]:
+    if title:
+        return title
+    found = read_title(REPORT / "title.yaml")
+    return {key: getattr(found, key) for key in WHO}
+
+
+def _passage(text: str) -> str:
+    """Markdown of a notebook as HTML of the report, whose own headings stand above."""
+    return markdown_to_html(text, deeper=1)
+
+
+def _paper_table(note: Mapping[str, Any], runs: str) -> str:
+    """A table for paper, a long and narrow one in two halves side by side."""
+    columns, rows, numeric = note["columns"], note["rows"], note["numeric"]
+    if len(rows) > _LONG and len(columns) <= _NARROW:
+        half = (len(rows) + 1) // 2
+        pairs = zip(rows[:half], [*rows[half:], [""] * len(columns)][:half], strict=True)
+        columns, numeric, rows = [*columns] * 2, [*numeric] * 2, [[*left, *right] for left, right in pairs]
+    caption = f"<b>{note['label']}</b> {note['caption']}{runs}"
+    return table_html(columns, rows, numeric, key=note["id"], caption=caption)
+
+
+def _each_once(page: str) -> str:
+    """The page with equal styles where the first of them stands, and equal scripts at its end."""
+    scripts = dict.fromkeys(_SCRIPT.findall(page))
+    page = _SCRIPT.sub("", page)
+    seen: set[str] = set()
+
+    def first(style: re.Match[str]) -> str:
+        again = style[0] in seen
+        seen.add(style[0])
+        return "" if again else style[0]
+
+    closing = "".join(f"<script>{script}</script>" for script in scripts)
+    head, end, tail = _STYLE.sub(first, page).rpartition("</body>")
+    return head + closing + end + tail
+
+
+def _with_policy(page: str) -> str:
+    """The page with a policy that runs its own scripts and no others."""
+    digests = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in _SCRIPT.findall(page)]
+    return page.replace("SCRIPT-HASHES", " ".join(f"'sha256-{digest}'" for digest in digests), 1)
+
+
+def _with_fonts(page: str) -> str:
+    """The page with the parts of the two fonts that it needs in the place of their names."""
+    headings = "".join(_HEADLINES.findall(page))
+    for family, text in ((fonts.FAMILY, page), (fonts.SERIF_FAMILY, headings)):
+        data = base64.b64encode(fonts.woff2_subset("".join(sorted(set(text))), family)).decode()
+        page = page.replace(f"url({family})", f"url(data:font/woff2;base64,{data})")
+    return page
+
+
+def _typeset(body: str, pictures: Mapping[str, bytes], resources: Mapping[str, Any]) -> bytes:
+    """HTML as PDF: pandoc turns it into Typst markup, in which every text is a string and none is markup."""
+    templates = REPORT / "templates" / "hw3_typst"
+    with tempfile.TemporaryDirectory(prefix="fer-lib-") as name:
+        root = Path(name)  # of all that Typst may read
+        for file, data in pictures.items():
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
+            (root / file).write_bytes(data)
+        markup = pypandoc.convert_text(
+            _with_files(body, root),
+            "typst",
+            format="html-auto_identifiers",
+            extra_args=[
+                "--sandbox",
+                "--wrap=none",
+                "--shift-heading-level-by=-1",
+                f"--lua-filter={templates / 'strings.lua'}",
+            ],
+        )
+        (root / "body.typ").write_text(markup, encoding="utf-8")
+        main = Path(shutil.copy(templates / "main.typ", root))
+        try:
+            return bytes(
+                typst.compile(
+                    main,
+                    root=root,
+                    font_paths=[fonts.chinese_font(f).parent for f in (fonts.FAMILY, fonts.SERIF_FAMILY)],
+                    ignore_system_fonts=True,
+                    sys_inputs={"report": _front_matter(resources)},
+                    pdf_standards=["ua-1"],
+                )
+            )
+        except typst.TypstError as error:
+            raise InputError(_explain(error)) from None
+
+
+def _with_files(body: str, root: Path) -> str:
+    """HTML whose pictures are files in a folder, no more in their addresses."""
+
+    def written(picture: re.Match[str]) -> str:
+        name = f"{hashlib.sha256(picture[2].encode()).hexdigest()[:16]}.{picture[1]}"
+        (root / name).write_bytes(base64.b64decode(picture[2]))
+        return f'src="{name}"'
+
+    return re.sub(r'\bsrc="data:image/(\w+)[^,"]*,([^"]*)"', written, body)
+
+
+def _front_matter(resources: Mapping[str, Any]) -> str:
+    """What stands around the body, as JSON: Typst sees strings."""
+    report, who = resources["reports"][0], resources["who"]
+    labels = report["labels"]
+    return json.dumps(
+        {
+            "language": report["language"],
+            "title": labels["title"],
+            "subtitle": labels["subtitle"],
+            "who": [[labels[key], who[key]] for key in WHO],
+            "author": who["name"],
+            "contents": labels["contents"],
+            "short": resources["short"],
+        }
+    )
+
+
+def _explain(error: typst.TypstError) -> str:
+    """What stops Typst, in one sentence."""
+    if missing := re.search(r"the text `\"(.+?)\"` could not be displayed", error.message):
+        named = ", ".join(f"{c} (U+{ord(c):04X} {unicodedata.name(c, 'unnamed')})" for c in missing[1])
+        return f"The fonts of the PDF have no glyph for {named}; write it in another way."
+    return f"The PDF cannot be set: {' '.join(error.message.split())}."

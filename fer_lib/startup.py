@@ -1,0 +1,29 @@
+"""What a terminal or a notebook sees while something starts or takes long: no chatter, one progress bar."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+
+def import_keras() -> None:
+    """Import Keras without what TensorFlow's C++ side says to standard error while it starts."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "keras" in sys.modules:
+        return
+    standard_error = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:  # noqa: PTH123 (a descriptor is wanted)
+            os.dup2(nothing.fileno(), 2)
+        import keras  # noqa: F401
+    finally:
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
+
+
+def progress_options(description: str) -> dict[str, Any]:
+    """Options for `tqdm`: on standard error in a terminal, gone at its end from a notebook, which shows that on red."""
+    in_notebook = "ipykernel" in sys.modules
+    file = sys.stdout if in_notebook else sys.stderr
+    return {"desc": description, "file": file, "leave": not in_notebook, "mininterval": 0.5}
