@@ -2,18 +2,23 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pypdf
 import pytest
 from bs4 import BeautifulSoup
+from conftest import ROOT
 from face_files import fer2013_text
+from report_project import kernel, run
+from small_project import make
 
 from fer_lib import synthetic
 from fer_lib.report import execute
-from fer_lib.report.build import make_report
+from fer_lib.report.build import make_report, read_record
 
 SMALL = {
     "EPOCHS": "2", "WIDTH": "0.05", "TRAIN_LIMIT": "200", "STEPS": "5", "FILTERS": "6",
@@ -132,6 +137,73 @@ def test_only_what_changed_runs_again_and_the_short_form_is_short(made, faces):
     changed = {name for name, time in executed(out).items() if time != before[name]}
     assert changed == {"provenance.ipynb"}  # which names the command
     assert 4 <= len(pypdf.PdfReader(short).pages) <= 8
+
+
+def test_other_language_says_the_same_from_what_was_computed(made, monkeypatch):
+    out, _, _ = made
+    monkeypatch.chdir(ROOT / "notebooks")
+    kept = {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*")}
+    assert sum(path.parent.name == "computed" for path in kept) > 10
+    english = out / "executed" / "quick-en"
+    for name, parameters in read_record(out).parameters.items():
+        found, passages = said(name, {**parameters, "LANGUAGE": "zh-TW", "EXECUTED": str(english)})
+        expected = execute.facts(english / f"{name}.ipynb")
+        assert numbers(found) == numbers(expected)
+        assert all(re.search(r"[\u4e00-\u9fff]|^```", passage) for passage in passages)
+    assert {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*")} == kept
+
+
+def said(name: str, parameters: dict) -> tuple[dict, list[str]]:
+    """The facts and passages of a committed notebook that is run in this process, where Keras is imported already."""
+    content = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    code = ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"]
+    outputs = []
+    with kernel() as shell:
+        run(shell, code[0])
+        shell.push(execute._injected(name, parameters))
+        for cell in code[1:]:
+            outputs += run(shell, cell)
+    notes = [output["metadata"]["fer_lib"] for output in outputs if "fer_lib" in output.get("metadata", {})]
+    facts = {key: fact for note in notes if note["kind"] == "facts" for key, fact in note["facts"].items()}
+    return facts, [
+        output["data"]["text/markdown"] for output in outputs if "text/markdown" in output.get("data", {})
+    ]
+
+
+def numbers(facts: object) -> object:
+    """Facts without the words in them, which are of a language."""
+    if isinstance(facts, dict):
+        return {key: numbers(value) for key, value in facts.items()}
+    if isinstance(facts, list):
+        return [numbers(value) for value in facts]
+    return "" if isinstance(facts, str) else facts
+
+
+def test_interrupted_training_is_saved_and_said(faces, tmp_path):
+    project = make(tmp_path / "project")
+    project.take("q1_cnn", "q2_dnn")
+    project.chapters("q1_cnn")
+    project.edit("q1_cnn", "EPOCHS = None", "EPOCHS = 900")
+    runs, out = tmp_path / "runs", tmp_path / "build"
+    program = [sys.executable, str(Path(__file__).with_name("small_project.py")), str(project.root), "report"]
+    places = ["--data", str(faces), "--runs", str(runs), "--out", str(out)]
+    settings = [f"--set={name}={SMALL[name]}" for name in ("WIDTH", "TRAIN_LIMIT")]
+    process = subprocess.Popen([*program, *places, *settings], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 200
+    while not list(runs.glob("*/history.csv")):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "notebooks/q1_cnn.ipynb: EPOCHS is 900, not 12 as in profile quick" in errors
+    [folder] = runs.iterdir()
+    assert (folder / "checkpoint.npz").exists()
+    assert re.search(
+        rf"fer-lib: {folder.name} stopped in epoch \d+ of 900 and saved that; the same command", errors
+    )
+    assert "Traceback" not in errors
+    assert list((out / "executed" / "quick-zh-TW").iterdir()) == []
 
 
 @pytest.mark.real_data

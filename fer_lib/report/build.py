@@ -165,7 +165,7 @@ def make_report(
         )
         if old is None or old.key != new.key or not all(file.is_file() for file in files):
             _say("setting the report ...\n")
-            document.write(out, keep_others=old is not None and old.notebooks == new.notebooks)
+            document.write(out, keep_others=old is not None and _findings(old) == _findings(new))
         if old != new:
             write_text(out / f".{NAME}.json", json.dumps(asdict(new), indent=1))
     return files
@@ -298,6 +298,11 @@ def _commands(source: str, profile: str, language: str, form: str, settings: Map
     }
     words = {k: v for k, v in words.items() if v and (k, v) != ("FORM", "full")} | dict(settings)
     return [shlex.join(["make", "report", *(f"{k}={v}" for k, v in words.items())]), "make verify"]
+
+
+def _findings(record: BuildRecord) -> dict[str, str]:
+    """The hashes of notebooks but those that name the command, which differs between the forms of one report."""
+    return {k: v for k, v in record.notebooks.items() if "COMMANDS" not in record.parameters[Path(k).stem]}
 
 
 def _facts_digest(notebooks: Iterable[Path]) -> str:
