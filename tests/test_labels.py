@@ -99,7 +99,7 @@ def test_terms_are_those_of_taiwan():
     )
 
 
-def test_emotions_and_regions_have_their_words():
+def test_regions_have_their_words():
     assert set(REGIONS) <= set(labels("en"))
 
 
