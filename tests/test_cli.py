@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, fer_lib_command, striped_faces, write_course_files
 from face_files import fer2013_text, write
+from small_project import entered
 
 from fer_lib import runs
 from fer_lib.cli import main
@@ -92,6 +93,16 @@ def test_train_refuses_what_it_would_not_look_at(model, setting, said, refused):
 )
 def test_train_takes_what_it_looks_at(arguments, refused):
     assert "There is no file or folder missing.csv" in refused("train", "--data", "missing.csv", *arguments)
+
+
+def test_train_knows_both_networks_whatever_the_chapters_of_the_report_are(refused, tmp_path):
+    with entered(tmp_path / "project") as project:
+        project.take("q1_cnn", "q2_dnn")
+        project.chapters("q1_cnn")
+        for model in ("cnn", "dnn"):
+            assert "no file or folder missing.csv" in refused(
+                "train", "--model", model, "--data", "missing.csv"
+            )
 
 
 def test_predict_answers_every_face_of_the_test_file(trained, course, tmp_path):
@@ -187,6 +198,41 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, sentence, refused, tm
     out = ["--out", tmp_path / "build"] if arguments[0] == "report" else []
     assert sentence in refused(*arguments, *out)
     assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.parametrize(
+    ("cell", "status", "sentence"),
+    [
+        (
+            "from fer_lib.errors import InputError\nraise InputError('train.csv, line 3: pixel 256.')",
+            2,
+            "fer-lib: q1_cnn.ipynb, cell In [3]: train.csv, line 3: pixel 256.",
+        ),
+        ("1 / 0", 1, "fer-lib: q1_cnn.ipynb, cell In [3]: ZeroDivisionError: division by zero"),
+        (
+            "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
+            1,
+            "fer-lib: q1_cnn.ipynb: its kernel died",
+        ),
+    ],
+)
+def test_cell_that_fails_is_told_with_its_place_and_the_notebook_kept(
+    cell, status, sentence, tmp_path, capsys
+):
+    with entered(tmp_path / "project") as project:
+        project.profile("quick", "")
+        project.chapters("q1_cnn")
+        project.write("q1_cnn", 'LANGUAGE = "en"', cell)
+        places = ["--out", str(tmp_path / "build"), "--runs", str(tmp_path / "runs")]
+        assert main(["report", "--language", "en", *places]) == status
+    said = capsys.readouterr().err
+    kept = tmp_path / "build" / "executed" / "quick-en" / "q1_cnn.failed.ipynb"
+    assert sentence in said and str(kept) in said and "Traceback" not in said
+    assert kept.exists()
+
+
+def test_verify_without_a_report_is_bad_input(refused, tmp_path):
+    assert "holds no report; `make report` first" in refused("verify", "--out", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,7 @@ def test_only_what_changed_runs_again_and_the_short_form_is_short(made, faces):
     _, short = build(faces, out, form="short")
     changed = {name for name, time in executed(out).items() if time != before[name]}
     assert changed == {"provenance.ipynb"}  # which names the command
+    assert (out / "hw3-report.pdf").stat().st_mtime_ns == paper
     assert 4 <= len(pypdf.PdfReader(short).pages) <= 8
 
 

@@ -10,6 +10,7 @@ from conftest import ROOT, striped_faces, write_course_files
 from small_project import PROSE, Project, entered
 
 from fer_lib import data
+from fer_lib.cli import main
 from fer_lib.errors import InputError
 from fer_lib.labels import labels
 from fer_lib.report import build, execute
@@ -150,7 +151,7 @@ def falsify(project: Project, *changes: tuple[str, str]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def test_every_number_of_a_report_is_compared(project):
+def test_every_number_of_a_report_is_compared(project, capsys):
     out = project.root / "build"
     verdict = verify(out)
     assert (verdict.compared, verdict.exact, verdict.differences) == (10, 10, ())
@@ -159,11 +160,15 @@ def test_every_number_of_a_report_is_compared(project):
     falsify(project, ('"after": 4.5', '"after": 0.5'), ('"27.5% (', '"47.5% ('), ('"Sad": 70', '"Sad": 7'))
     falsify(project, ('"half": 0.5', '"half": 0.7'))
     settle(project, given(project))
-    assert [(d.name, d.expected, d.actual) for d in verify(out).differences] == [
-        ("q1_cnn.after", 0.5, 4.5),
-        ("q1_cnn.half", 0.7, 0.5),
-        ("q1_cnn.matrix.count.Sad.Sad", 7, 70),
-        ("q1_cnn.pairs.Shares.Sad, Fear", 0.475, 0.275),
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", "--out", str(out)])
+    assert ended.value.code == 1
+    assert [line.partition(" (tolerance")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "q1_cnn.after: the report says 0.5, now 4.5",
+        "q1_cnn.half: the report says 0.7, now 0.5",
+        "q1_cnn.matrix.count.Sad.Sad: the report says 7, now 70",
+        "q1_cnn.pairs.Shares.Sad, Fear: the report says 0.475, now 0.275",
+        "6 of 10 numbers and words agree within tolerance, 6 to the last digit.",
     ]
 
 
