@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fer_lib.errors import InputError
-from fer_lib.spec import SETTINGS, ModelSpec, Recipe, dnn_width
+from fer_lib.spec import SETTINGS, ModelSpec, Recipe, dnn_width, from_settings
 
 FOLDER = Path(__file__).parents[1] / "notebooks" / "profiles"
 
@@ -61,14 +60,6 @@ def settings(
                 f"{name} is not a setting of a model or a recipe; there are {', '.join(SETTINGS)}."
             )
     values = {**read_profile(profile).get(notebook, {}), **given}
-    shape = {"depth": None, **_pick(ModelSpec, values)}
-    shape["depth"] = shape["depth"] or None
-    if not shape.get("width", 1) and match:
-        shape["width"] = dnn_width(match, shape["depth"])
-    return ModelSpec(values.get("MODEL", "cnn"), **shape), Recipe(**_pick(Recipe, values))
-
-
-def _pick(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values for the fields of a dataclass."""
-    names = [field.name for field in fields(kind) if field.name.upper() in values]
-    return {name: values[name.upper()] for name in names}
+    if match and not values.get("WIDTH", 1):
+        values["WIDTH"] = dnn_width(match, values.get("DEPTH") or None)
+    return from_settings(values)

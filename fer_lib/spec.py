@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
@@ -235,10 +235,10 @@ def _settle_types(settings: ModelSpec | Recipe) -> None:
             raise InputError(f"{field.name} must be {says}, but was {value!r}.")
 
 
-SETTINGS = (
-    "MODEL",
-    *(f.name.upper() for kind in (ModelSpec, Recipe) for f in fields(kind) if f.name != "name"),
-)
+SHAPE = ("MODEL", *(f.name.upper() for f in fields(ModelSpec) if f.name != "name"))
+"""The names of what makes a model, and"""
+
+SETTINGS = (*SHAPE, *(f.name.upper() for f in fields(Recipe)))
 """The names of all settings, as profiles, notebooks and the command line write them."""
 
 
@@ -248,6 +248,20 @@ def default_settings() -> dict[str, Any]:
         f.name.upper(): f.default for kind in (ModelSpec, Recipe) for f in fields(kind) if f.name != "name"
     }
     return {"MODEL": MODELS[0], **found, "DEPTH": 0}
+
+
+def from_settings(values: Mapping[str, Any]) -> tuple[ModelSpec, Recipe]:
+    """The model and the recipe that settings describe, by their names in capitals; a DEPTH of 0 is the model's own.
+
+    Raises:
+        InputError: A value cannot be used.
+    """
+
+    def of(kind: type[Any]) -> dict[str, Any]:
+        return {f.name: values[f.name.upper()] for f in fields(kind) if f.name.upper() in values}
+
+    shape = of(ModelSpec) | {"depth": values.get("DEPTH") or None}
+    return ModelSpec(values.get("MODEL", MODELS[0]), **shape), Recipe(**of(Recipe))
 
 
 def dnn_width(parameters: int, depth: int | None = None) -> float:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
 from fer_lib.models import build
 from fer_lib.report.execute import resolve
 from fer_lib.report.parameters import Parameters
-from fer_lib.spec import ModelSpec, Recipe, dnn_width
+from fer_lib.spec import SETTINGS, SHAPE, ModelSpec, Recipe, dnn_width, from_settings
 
 OWN = {
     "DATA": "give the data as --data",
@@ -68,33 +67,21 @@ def wanted(profile: str, settings: Mapping[str, str], *, model: str | None = Non
             raise InputError(
                 "WIDTH 0, which asks for as many parameters as the CNN has, is for the DNN alone."
             )
-        matched = _spec(str(shape["MODEL"]), shape)
+        matched, _ = from_settings(shape)
         own = {**own, "WIDTH": 1.0}
-    return Wanted(_spec(name, own), Recipe(**_values(Recipe, own)), int(own["SEED"]), matched)
+    spec, recipe = from_settings({**own, "MODEL": name})
+    return Wanted(spec, recipe, int(own["SEED"]), matched)
 
 
 def _require_heeded(given: Iterable[str], model: str, parameters: Parameters, *, named: bool) -> None:
-    shape, recipe = ({field.name.upper() for field in fields(kind)} for kind in (ModelSpec, Recipe))
-    shape.add("MODEL")
-    own = parameters.keys() & {"SEED", *shape, *recipe}
+    own = parameters.keys() & {"SEED", *SETTINGS}
     if named:
         own -= {"MODEL"}
     notebook = "q2_dnn" if model == "dnn" else "q1_cnn"
     heeded = own | {f"{notebook}.{name}" for name in own}
     if model == "dnn" and not parameters["WIDTH"]:  # the CNN to match
-        heeded |= {f"q1_cnn.{name}" for name in shape}
+        heeded |= {f"q1_cnn.{name}" for name in SHAPE}
     for name in given:
         if name not in heeded:
             instead = OWN.get(name, "it would change nothing; leave it away")
             raise InputError(f"{name} is no parameter of training a {model}: {instead}.")
-
-
-def _spec(name: str, parameters: Parameters) -> ModelSpec:
-    """The model that parameters describe; a DEPTH of 0 is its own."""
-    return ModelSpec(name, **{**_values(ModelSpec, parameters), "depth": parameters["DEPTH"] or None})
-
-
-def _values(kind: type[Any], parameters: Parameters) -> dict[str, Any]:
-    """The parameters that a dataclass has fields for."""
-    names = [field.name for field in fields(kind) if field.name.upper() in parameters]
-    return {name: parameters[name.upper()] for name in names}

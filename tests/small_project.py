@@ -93,7 +93,7 @@ def enter(root: Path, patch: pytest.MonkeyPatch) -> None:
 def forget() -> None:
     """Let the library look at notebooks and code again, which it takes for unchanged while it runs."""
     execute.declared.cache_clear()
-    execute.library_digest.cache_clear()
+    execute.code_digest.cache_clear()
 
 
 @contextmanager

@@ -58,9 +58,7 @@ def chapters() -> list[str]:
             "installed package: get the project itself (git clone) and type `make report` in its folder."
         )
     for name in names:
-        require_known(
-            str(name), [p.stem for p in (ROOT / "notebooks").glob("*.ipynb")], f"notebook in {path}"
-        )
+        require_known(str(name), _notebook_names(), f"notebook in {path}")
     return [str(name) for name in names]
 
 
@@ -383,12 +381,12 @@ def _key(name: str, parameters: Parameters, fingerprint: str) -> str:
     rest = {k: v for k, v in parameters.items() if k not in _ELSEWHERE}
     cells = [(cell["cell_type"], cell["source"]) for cell in read_notebook(source_notebook(name))["cells"]]
     labels = (LABELS / f"{parameters.get('LANGUAGE', 'zh-TW')}.yaml").read_bytes()
-    content = json.dumps([cells, rest, fingerprint, library_digest()], sort_keys=True)
+    content = json.dumps([cells, rest, fingerprint, code_digest()], sort_keys=True)
     return hashlib.sha256(content.encode() + labels).hexdigest()
 
 
 @cache
-def library_digest() -> str:
+def code_digest() -> str:
     """A hash of the package's code, the models that come with it, and the locked packages."""
     digest = hashlib.sha256()
     library = ROOT / "fer_lib"

@@ -38,7 +38,8 @@ def load_or_compute(
     """
     other = [w.tobytes() for w in model.get_weights()] if isinstance(model, keras.Model) else None
     code = _code(function.__module__)
-    stem, key = f"{function.__name__}-", joblib.hash([function.__qualname__, inputs, settings, other])
+    stem = f"{function.__module__.removeprefix('fer_lib.')}.{function.__qualname__}-"
+    key = joblib.hash([inputs, settings, other])
     file = path / FOLDER / f"{stem}{code}-{key}.joblib"
     try:
         result: Result = joblib.load(file)

@@ -112,7 +112,7 @@ def run_point(task: Task, parcel: Parcel | None, topic: str, sharing: Mapping[st
     from distributed import get_worker
 
     here = get_worker()
-    if execute.library_digest() != task.code:
+    if execute.code_digest() != task.code:
         return Outcome(task.number, f"The worker {here.address} has another version of this project.")
     threads = max(1, (os.cpu_count() or 1) // sharing.get(here.ip, 1))
     task = replace(task, limits=replace(task.limits, threads=threads))

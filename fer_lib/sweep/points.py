@@ -51,7 +51,7 @@ class Task:
         parameters: All its parameters, with paths as the worker sees them.
         out: Folder for the executed notebook.
         fingerprint: Of the data.
-        code: `execute.library_digest` where the sweep was started.
+        code: `execute.code_digest` where the sweep was started.
         limits: What it may take.
     """
 

@@ -87,9 +87,7 @@ class Plan:
         parameters = {**point, **{name: value for name, value in own.items() if name in point}}
         name = f"{number + 1:0{len(str(len(self.sweep.points)))}}" if number >= 0 else f"cnn{number}"
         out = self.folder / "points" / name
-        return Task(
-            number, notebook, parameters, out, self._fingerprint, execute.library_digest(), self.limits
-        )
+        return Task(number, notebook, parameters, out, self._fingerprint, execute.code_digest(), self.limits)
 
     @cached_property
     def _fingerprint(self) -> str:
