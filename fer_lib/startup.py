@@ -22,6 +22,13 @@ def import_keras() -> None:
         os.close(standard_error)
 
 
+def mute_compiled_code() -> None:
+    """In a notebook, drop what compiled code such as TensorFlow's writes to standard error; Python writes elsewhere."""
+    if "ipykernel" in sys.modules:
+        with open(os.devnull, "wb") as nothing:  # noqa: PTH123 (a descriptor is wanted)
+            os.dup2(nothing.fileno(), 2)
+
+
 def progress_options(description: str) -> dict[str, Any]:
     """Options for `tqdm`: on standard error in a terminal, gone at its end from a notebook, which shows that on red."""
     in_notebook = "ipykernel" in sys.modules

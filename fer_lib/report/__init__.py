@@ -22,8 +22,8 @@ def load_ipython_extension(shell: Any) -> None:
     """What `%reload_ext fer_lib.report` does: the magic `%%prose`, the house style of figures, a quiet TensorFlow."""
     from fer_lib import plots
     from fer_lib.report import display
-    from fer_lib.startup import import_keras
+    from fer_lib.startup import mute_compiled_code
 
     shell.register_magic_function(display.prose, "cell")
-    import_keras()
+    mute_compiled_code()
     plots.use_style(display.language())
