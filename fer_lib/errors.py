@@ -11,6 +11,10 @@ class InputError(Exception):
     def __str__(self) -> str:
         return printable(super().__str__())
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in a notebook: the sentence, not the code that raised it."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def printable(text: str) -> str:
     r"""A text on one line, with what no terminal can show written as in Python: a line end as \n."""

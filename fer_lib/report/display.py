@@ -39,8 +39,12 @@ _RASTER_DPI = 200
 _FIGURE_MARGIN = 0.04  # inches around the drawing, so that no antialiased edge is cut
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|$~&])")
 _LEADING = re.compile(r"^\s*(?:(?=[-=])|\d+(?=\.(?:\s|$)))")  # of what begins a list or underlines a heading
-# A line end between Chinese characters, which know no blank; not one before a list, a quotation and the like.
-_BROKEN = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[^\s\-*+>#|\d])")
+# A line end after Chinese that knows no blank there; not of a heading, nor before a list, a quotation and such.
+_BROKEN = re.compile(
+    r"^(?! {0,3}#)(.*(?:[\u3000-\u303f\uff00-\uffef](?=\n[^\s\-*+>#|\d])"
+    r"|[\u3400-\u9fff](?=\n[\u3000-\u9fff\uff00-\uffef])))\n",
+    re.MULTILINE,
+)
 _PLACEHOLDER = re.compile(r"\{\{-?\s*(.+?)\s*-?\}\}", re.DOTALL)
 _FORMAT = re.compile(r"\s*\|\s*(?:pct|num|code)\b(?:\([^()]*\))?$")
 _KEY = re.compile(r"[^\W\d][\w-]*")  # what HTML, CSS and Typst all take for an id
@@ -235,7 +239,7 @@ def fill(template: str, known: Mapping[str, Any], *, plain: bool = False) -> str
         ) from None
     except (TypeError, ValueError, ArithmeticError) as error:
         raise InputError(f"In the passage {_beginning(template)}: {str(error).rstrip('.')}.") from None
-    return _BROKEN.sub("", text)
+    return _BROKEN.sub(r"\1", text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -111,6 +111,13 @@ def test_passage_that_cannot_be_filled_is_an_input_error(template, complaint):
         shown(f"%%prose\n{template}", **known)
 
 
+def test_what_stops_a_cell_is_shown_as_a_sentence(capsys):
+    with kernel(LANGUAGE="en", accuracy=0.5) as shell:
+        shell.run_cell("%%prose\nSee {{ acuracy | pct }}")
+    complaint = "InputError: In the passage «See {{ acuracy | pct }}»: 'acuracy' is undefined (did you mean accuracy?)."
+    assert capsys.readouterr().out.strip() == complaint
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize(
     "template",
@@ -133,6 +140,19 @@ def test_any_text_survives_markdown(name):
         [paragraph] = parsed(markdown_to_html(fill(template, {"name": name}))).find_all(recursive=False)
         assert paragraph.name == "p"
         assert paragraph.get_text().split() == f"{name} after".split()
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("一行，\n二行\n三行", "一行，二行三行"),
+        ("# 標題\n一行\n二行", "# 標題\n一行二行"),
+        ("一行\n- 二\n- 三\n\n四\n1. 五", "一行\n- 二\n- 三\n\n四\n1. 五"),
+        ("一行\nCNN，\nDNN。", "一行\nCNN，DNN。"),
+    ],
+)
+def test_lines_join_without_a_blank_where_chinese_has_none(template, text):
+    assert passage(template) == text
 
 
 def test_html_in_a_passage_is_text():
