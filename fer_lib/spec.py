@@ -39,7 +39,7 @@ SCHEDULES = ("constant", "cosine")
 SALIENCY_METHODS = (
     "gradient", "smoothgrad", "gradient_input", "integrated_gradients", "grad_cam", "occlusion", "rise",
 )  # fmt: skip
-"""The keys of `saliency.METHODS`."""
+"""The keys of `explain.METHODS`."""
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 SMALL = 32

@@ -84,7 +84,7 @@ def test_answers_kept_by_a_run_are_those_computed_without(root, pair, photograph
     for _ in range(2):
         kept = runs.evaluate_ensemble(root, names, photographs, kept_by=pair[0])
         pd.testing.assert_frame_equal(kept, runs.evaluate_ensemble(root, names, photographs))
-    assert len(list((pair[0].path / "computed").glob("predict-*"))) == 4
+    assert len(list((pair[0].path / "computed").glob("*.predict-*"))) == 4
 
 
 @pytest.mark.parametrize("wanted", ["nothing", "one model", "drawn faces", "unlabelled tests"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from fer_lib import saliency, training
+from fer_lib import explain, training
 from fer_lib import spec as settings
 from fer_lib.errors import InputError
 from fer_lib.models import MODELS, architecture, build, multiply_adds
@@ -166,7 +166,7 @@ def test_a_model_of_one_depth_refuses_others(monkeypatch):
 def test_settings_name_what_there_is():
     assert tuple(MODELS) == settings.MODELS and set(DEPTHS) == set(OWN_DEPTHS) == set(MODELS)
     assert tuple(training.OPTIMIZERS) == settings.OPTIMIZERS
-    assert tuple(saliency.METHODS) == settings.SALIENCY_METHODS
+    assert tuple(explain.METHODS) == settings.SALIENCY_METHODS
 
 
 def test_record_leaves_out_the_models_own_depth():

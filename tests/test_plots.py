@@ -252,7 +252,7 @@ def test_confusion_cells_hold_the_share_of_the_row_and_the_count():
 
 
 def test_confusion_can_be_shares_of_the_columns():
-    ax = plots.confusion_matrix(MATRIX, normalise="predicted").axes[0]
+    ax = plots.confusion_matrix(MATRIX, normalize="predicted").axes[0]
     assert cell_texts(ax)[2] == f"{MATRIX[0, 1] / MATRIX[:, 1].sum():.2f}"
 
 

@@ -63,8 +63,8 @@ def ours(
     model: Any, scores: Any, images: Any, labels: Any, nets: Any, sizes: dict[str, int]
 ) -> dict[str, Callable[[], Any]]:
     """fer_lib."""
-    from fer_lib import saliency
-    from fer_lib.filters import gradient_ascent
+    from fer_lib import explain
+    from fer_lib.explain.activation_maximization import gradient_ascent
 
     options: dict[str, dict[str, Any]] = {
         "smoothgrad": {"samples": sizes["smoothgrad"]},
@@ -76,7 +76,7 @@ def ours(
     }
 
     def heat(method: str) -> Callable[[], Any]:
-        return lambda count=FACES: saliency.attributions(
+        return lambda count=FACES: explain.attributions(
             model, images[:count], labels[:count], method=method, **options.get(method, {})
         )
 
@@ -140,7 +140,7 @@ def vis(
     from tf_keras_vis.utils.model_modifiers import ExtractIntermediateLayer, ReplaceToLinear
     from tf_keras_vis.utils.scores import CategoricalScore
 
-    from fer_lib.filters import white_noise
+    from fer_lib.explain.activation_maximization import white_noise
     from fer_lib.networks import untied
 
     # It asks layers for their outputs, so they must belong to one model only.
@@ -185,7 +185,7 @@ def loop(
     import keras
     import tensorflow as tf
 
-    from fer_lib.filters import white_noise
+    from fer_lib.explain.activation_maximization import white_noise
 
     def ascent(net: Any, layer: str, count: int) -> Any:
         part = keras.Model(net.inputs, net.get_layer(layer).output)

@@ -24,7 +24,7 @@ def filter_grid(
     """What excites each filter; below it the filter's number, grey, and its activation.
 
     Args:
-        pictures: Array of shape (n, h, w, c), grey values 0..255: `filters.displayable` makes them.
+        pictures: Array of shape (n, h, w, c), grey values 0..255: `explain.displayable` makes them.
         activations: Final activation of each filter, (n,).
         filters: Number of each filter; None for 0, 1, 2, ...
         dead: bool (n,), filters whose activation is replaced by a word, or None.

@@ -75,7 +75,7 @@ def saliency_methods(
 
     Args:
         originals: Faces, (n, h, w) or (n, h, w, c); grey values 0..255.
-        heat: Heat maps by method (a key of `saliency.METHODS`), each (n, h, w); brightest is what the hottest 1%
+        heat: Heat maps by method (a key of `explain.METHODS`), each (n, h, w); brightest is what the hottest 1%
             of the pixels of a map reach.
         titles: One for each face; or none.
         language: Of the labels.

@@ -15,19 +15,19 @@ from fer_lib.plots.style import SMALL, TEXT, Array, figure_of, new_axes, readabl
 
 
 def confusion_matrix(
-    matrix: Array, *, normalise: str = "true", language: str = "en", ax: Axes | None = None
+    matrix: Array, *, normalize: str = "true", language: str = "en", ax: Axes | None = None
 ) -> Figure:
     """Which emotion was taken for which: shares in two decimals, counts below them.
 
     Args:
         matrix: Counts, int array of shape (7, 7); rows are the true emotions, columns the predicted ones.
-        normalise: "true" for shares of each row, "predicted" for shares of each column; 0 without faces.
+        normalize: "true" for shares of each row, "predicted" for shares of each column; 0 without faces.
         language: Of the labels.
         ax: Where to draw; a new figure if None.
     """
-    totals = matrix.sum(axis={"true": 1, "predicted": 0}[normalise], keepdims=True)
+    totals = matrix.sum(axis={"true": 1, "predicted": 0}[normalize], keepdims=True)
     shares = matrix / np.maximum(totals, 1)
-    title = labels(language)[f"share_of_{normalise}"]
+    title = labels(language)[f"share_of_{normalize}"]
     return _emotion_matrix(shares, matrix, title=title, language=language, ax=ax)
 
 

@@ -74,7 +74,7 @@ class Run:
         """`function(run.model, *inputs, **settings)`, computed once: the result stays in the run's folder.
 
         Args:
-            function: One of the package's own whose first argument is a model, such as `saliency.saliency_maps`.
+            function: One of the package's own whose first argument is a model, such as `explain.saliency_maps`.
             *inputs: Arrays and plain values, which count by their content.
             model: Another model than the run's, such as an untrained one.
             **settings: The same as `inputs`, by name.

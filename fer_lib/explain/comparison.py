@@ -1,4 +1,4 @@
-"""Saliency methods compared by their maps of the same images: deletion, insertion, randomisation, regions."""
+"""Saliency methods compared by their maps of the same images: deletion, insertion, randomization, regions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fer_lib.explain.attribution import maps_by_method
+from fer_lib.explain.faithfulness import UNCHANGED, Curve, deletion, insertion, randomization
+from fer_lib.explain.heat import Heat
+from fer_lib.explain.regions import region_share
 from fer_lib.networks import Images
-from fer_lib.saliency.evidence import UNCHANGED, Curve, deletion, insertion, randomisation
-from fer_lib.saliency.heat import Heat
-from fer_lib.saliency.methods import maps_by_method
-from fer_lib.saliency.regions import region_share
 
 RANDOM = "random"
 """The yardstick among the methods: pixels in random order."""
@@ -120,13 +120,13 @@ def compare(
         features: Where the features of each face are, bool (n, h, w).
         maps: What makes maps (n, h, w) of a model, images and classes, by method.
         shuffled: On how many images, drawn at random, the maps of shuffled weights are compared.
-        stages: As in `randomisation`.
+        stages: As in `randomization`.
         seed: Decides the random order, the images of `shuffled` and the order of the weights.
     """
     rng = np.random.default_rng(seed)
     orders = {**maps(model, images, labels), RANDOM: rng.random(images.shape[:3], np.float32)}
     some = rng.permutation(len(images))[:shuffled]
-    left = randomisation(
+    left = randomization(
         model, lambda other: maps(other, images[some], labels[some]), stages=stages, seed=seed
     ).left
     regions = features[:, np.newaxis]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from IPython.display import Image, display
 from matplotlib.figure import Figure
 
-from fer_lib import filters, gradients, networks, photo, plots, saliency
+from fer_lib import explain, networks, photo, plots
 from fer_lib.emotions import EMOTION_NAMES
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces
@@ -37,17 +37,17 @@ def saliency_view(
     Args:
         model: A classifier of faces (48, 48, 1) into the seven emotions.
         face: Grey values, uint8 (48, 48).
-        method: A key of `saliency.METHODS`.
+        method: A key of `explain.METHODS`.
         label: The class that the map is about; None for the answer.
         keep: Share of the pixels that the mask keeps.
         language: Of the labels.
         seed: Decides what a method draws at random.
     """
     names, image = EMOTION_NAMES[language], face[np.newaxis, ..., np.newaxis]
-    belief = gradients.probabilities(model, image)[0]
+    belief = explain.probabilities(model, image)[0]
     about = int(belief.argmax()) if label is None else label
-    heat = saliency.saliency_maps(model, image, np.array([about]), method=method, seed=seed)
-    masked, _ = saliency.mask_low_heat(image, heat, keep=keep)
+    heat = explain.saliency_maps(model, image, np.array([about]), method=method, seed=seed)
+    masked, _ = explain.mask_low_heat(image, heat, keep=keep)
     title = f"{names[about]} {belief[about]:.0%}"
     return plots.saliency_triptychs(image, heat, masked, [title], across=1, language=language)
 
@@ -65,27 +65,27 @@ def filters_view(
     """The images that excite the first filters of a layer, the most excited first.
 
     Args:
-        model: Any model that `filters.gradient_ascent` takes.
+        model: Any model that `explain.gradient_ascent` takes.
         layer: Name of a layer.
-        way: A key of `filters.REGULARISATIONS`.
+        way: A key of `explain.REGULARIZATIONS`.
         steps: Number of steps.
         count: At most so many filters.
         language: Of the labels.
         seed: Decides the noise to start from.
     """
-    found = filters.gradient_ascent(
+    found = explain.gradient_ascent(
         model,
         layer,
-        filters=range(min(count, filters.filter_count(model, layer))),
+        filters=range(min(count, explain.filter_count(model, layer))),
         steps=steps,
-        regularisation=filters.REGULARISATIONS[way],
-        learning_rate=filters.LEARNING_RATES[way],
-        start=filters.pink_noise(model.inputs[0].shape[1:], seed=seed) if way == "fourier" else None,
+        regularization=explain.REGULARIZATIONS[way],
+        learning_rate=explain.LEARNING_RATES[way],
+        start=explain.pink_noise(model.inputs[0].shape[1:], seed=seed) if way == "fourier" else None,
         seed=seed,
     )
     order = found.ranked()
     return plots.filter_grid(
-        filters.displayable(found.images[order]), found.activations[order],
+        explain.displayable(found.images[order]), found.activations[order],
         filters=found.filters[order].tolist(), dead=found.dead[order], language=language,
     )  # fmt: skip
 
@@ -126,7 +126,7 @@ def saliency_explorer(
         face=chosen,
         upload=photograph,
         method=widgets.Dropdown(
-            options=[(word[name], name) for name in saliency.METHODS],
+            options=[(word[name], name) for name in explain.METHODS],
             value=method,
             description=word["method"],
         ),
@@ -154,7 +154,7 @@ def filters_explorer(
         show,
         layer=widgets.Dropdown(options=names, value=layer or names[-1], description=word["layer"]),
         way=widgets.Dropdown(
-            options=[(word[name], name) for name in filters.REGULARISATIONS],
+            options=[(word[name], name) for name in explain.REGULARIZATIONS],
             value="fourier",
             description=word["method"],
         ),

@@ -22,7 +22,7 @@ from fer_lib.networks import Images, check_images, maps_and_scores, score_model
 BATCH = 64
 """Most images in memory at once, unless told otherwise."""
 
-# Each layer and regularisation needs a function of its own, of which TensorFlow warns as "retracing".
+# Each layer and regularization needs a function of its own, of which TensorFlow warns as "retracing".
 tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())
 
 _COMPILED: WeakKeyDictionary[keras.Model, dict[str, Callable[..., Any]]] = WeakKeyDictionary()

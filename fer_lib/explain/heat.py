@@ -15,7 +15,7 @@ Heat = npt.NDArray[np.float32]
 """Heat maps, (n, h, w), never negative."""
 
 
-def normalised(heat: Heat) -> Heat:
+def scale_to_unit(heat: Heat) -> Heat:
     """Each map divided by its maximum, so that 1 is its hottest pixel; a map of zeros stays zero."""
     hottest = heat.max(axis=(1, 2), keepdims=True)
     return np.asarray(heat / np.where(hottest > 0, hottest, 1), np.float32)

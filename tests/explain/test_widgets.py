@@ -16,9 +16,10 @@ from conftest import striped_faces
 from keras import layers
 from PIL import Image
 
-from fer_lib import explorer, plots
+from fer_lib import plots
 from fer_lib.emotions import EMOTION_NAMES
 from fer_lib.errors import InputError
+from fer_lib.explain.widgets import filters_explorer, saliency_explorer, saliency_view
 from fer_lib.labels import labels
 
 
@@ -41,8 +42,8 @@ def test_every_control_has_a_default_and_draws_with_it(model, language, capsys):
     plots.use_style(language)
     faces = striped_faces(3)
     for panel in (
-        explorer.saliency_explorer(model, faces, method="gradient", language=language),
-        explorer.filters_explorer(model, language=language),
+        saliency_explorer(model, faces, method="gradient", language=language),
+        filters_explorer(model, language=language),
     ):
         panel.update()
         # Outside a notebook what is displayed, and any error, is printed.
@@ -54,10 +55,10 @@ def test_every_control_has_a_default_and_draws_with_it(model, language, capsys):
 def test_a_view_is_headed_by_the_class_and_its_probability(model):
     face = striped_faces(1).pixels[0]
     belief = model(face[None, ..., None]).numpy()[0]
-    figure = explorer.saliency_view(model, face, method="gradient", label=3)
+    figure = saliency_view(model, face, method="gradient", label=3)
     assert f"Happy {belief[3]:.0%}" in {text.get_text() for text in figure.axes[0].texts}
     answer = EMOTION_NAMES["en"][int(np.argmax(belief))]
-    own = explorer.saliency_view(model, face, method="gradient")
+    own = saliency_view(model, face, method="gradient")
     assert any(text.get_text().startswith(answer) for text in own.axes[0].texts)
 
 
@@ -76,7 +77,7 @@ def uploaded(panel, name, content):
 @pytest.mark.parametrize("language", EMOTION_NAMES)
 def test_list_of_classes_begins_with_the_predicted_one_and_shows_it(model, language, capsys):
     plots.use_style(language)
-    panel = explorer.saliency_explorer(model, striped_faces(1), method="gradient", language=language)
+    panel = saliency_explorer(model, striped_faces(1), method="gradient", language=language)
     classes = next(child for child in panel.children if len(getattr(child, "options", ())) == 8)
     assert (classes.index, classes.label) == (0, labels(language)["predicted"])
     classes.index = 1 + 3
@@ -97,7 +98,7 @@ def photograph():
 
 def test_a_missing_detector_is_named_with_what_brings_one(model, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
-    panel = explorer.saliency_explorer(model, striped_faces(1), method="gradient")
+    panel = saliency_explorer(model, striped_faces(1), method="gradient")
     uploaded(panel, "me.png", photograph())
     panel.update()
     printed = capsys.readouterr()
@@ -111,7 +112,7 @@ def test_a_photograph_without_a_face_is_explained_by_its_middle_until_another_fa
     blind = SimpleNamespace(detectMultiScale=lambda *_: ())
     cv2 = SimpleNamespace(CascadeClassifier=lambda _: blind, data=SimpleNamespace(haarcascades=""))
     monkeypatch.setitem(sys.modules, "cv2", cv2)
-    panel = explorer.saliency_explorer(model, striped_faces(2), method="gradient")
+    panel = saliency_explorer(model, striped_faces(2), method="gradient")
     upload = uploaded(panel, "me.png", photograph())
     panel.update()
     printed = capsys.readouterr()
@@ -124,7 +125,7 @@ def test_a_photograph_without_a_face_is_explained_by_its_middle_until_another_fa
 
 
 def test_an_upload_that_is_no_picture_is_named(model, capsys):
-    panel = explorer.saliency_explorer(model, striped_faces(1), method="gradient")
+    panel = saliency_explorer(model, striped_faces(1), method="gradient")
     uploaded(panel, "notes.txt", b"hello")
     panel.update()
     printed = capsys.readouterr()
@@ -134,4 +135,4 @@ def test_an_upload_that_is_no_picture_is_named(model, capsys):
 
 def test_no_faces_to_choose_from_are_refused(model):
     with pytest.raises(InputError, match="no faces to choose from"):
-        explorer.saliency_explorer(model, striped_faces(0))
+        saliency_explorer(model, striped_faces(0))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from fer_lib.gradients import BATCH, batched, compile_for, compiled
+from fer_lib.explain.gradients import BATCH, batched, compile_for, compiled
 from fer_lib.networks import Images, before_convolution, check_images, unactivated
 
 THIN = 4
@@ -21,7 +21,7 @@ MID_GREY = 127.5
 
 
 @dataclass(frozen=True)
-class Regularisation:
+class Regularization:
     """What keeps gradient ascent to images that an eye can read; the default is nothing.
 
     Attributes:
@@ -46,7 +46,7 @@ class Regularisation:
     coarse: float = 0.0
 
 
-PLAIN = Regularisation()
+PLAIN = Regularization()
 
 
 def ascend(
@@ -58,7 +58,7 @@ def ascend(
     steps: int,
     learning_rate: float,
     clip: tuple[float, float] | None = None,
-    regularisation: Regularisation = PLAIN,
+    regularization: Regularization = PLAIN,
     done: int = 0,
     seed: int = 0,
     batch_size: int = BATCH,
@@ -83,7 +83,7 @@ def ascend(
         steps: Number of steps.
         learning_rate: Root mean square of the change in one step, in units of the image.
         clip: Lowest and highest value that a pixel may take, or None for no bounds.
-        regularisation: What keeps the images readable.
+        regularization: What keeps the images readable.
         done: Steps that the images have behind them: an ascent in two parts is that in one.
         seed: Decides the jitter, the same for all images.
         batch_size: Most images in memory at once.
@@ -97,7 +97,7 @@ def ascend(
         ValueError: Shapes do not fit the model.
     """
     check_images(model, images)
-    r = regularisation
+    r = regularization
     function = compiled(model, f"ascend {layer} {r}", lambda: _ascent_function(model, layer, r))
     height, width = images.shape[1:3]
     settings = (
@@ -136,7 +136,7 @@ def _filtered(images: tf.Tensor, spectrum: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(tf.transpose(filtered, (0, 2, 3, 1)), images.shape)
 
 
-def _ascent_function(model: keras.Model, layer: str, r: Regularisation) -> Callable[..., Any]:
+def _ascent_function(model: keras.Model, layer: str, r: Regularization) -> Callable[..., Any]:
     part, sums_of, activation = _channel_sums(model, layer)
 
     def of_channel(maps: tf.Tensor, reduce: Callable[..., tf.Tensor]) -> tf.Tensor:

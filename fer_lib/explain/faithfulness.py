@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_lib.gradients import BATCH, probabilities, scores
+from fer_lib.explain.grad_cam import resized
+from fer_lib.explain.gradient_based import baseline_of
+from fer_lib.explain.gradients import BATCH, probabilities, scores
+from fer_lib.explain.heat import Attributions, Heat
 from fer_lib.networks import Images, shuffle_weights, untied, weighted_layers
-from fer_lib.saliency.by_gradient import baseline_of
-from fer_lib.saliency.grad_cam import resized
-from fer_lib.saliency.heat import Attributions, Heat
 
 UNCHANGED = 0.3
 """A method whose maps keep more of their order than this, by rank correlation, shows the image and not the model."""
@@ -121,7 +121,7 @@ def completeness(
     Args:
         model: As in `saliency_maps`.
         images: As in `saliency_maps`.
-        attributions: Signed maps, (n, h, w), as `saliency.attributions` gives them.
+        attributions: Signed maps, (n, h, w), as `explain.attributions` gives them.
         labels: Class of each image, int array of shape (n,).
         baseline: As in `integrated_gradients`.
         batch_size: Most images in memory at once.
@@ -135,7 +135,7 @@ def completeness(
     return np.asarray(np.abs(attributions.sum(axis=(1, 2), dtype=np.float64) - rise) / np.abs(rise))
 
 
-class Randomisation(NamedTuple):
+class Randomization(NamedTuple):
     """What is left of maps when the model forgets.
 
     Attributes:
@@ -148,13 +148,13 @@ class Randomisation(NamedTuple):
     left: Mapping[str, npt.NDArray[np.float64]]
 
 
-def randomisation(
+def randomization(
     model: keras.Model,
     maps: Callable[[keras.Model], Mapping[str, Heat]],
     *,
     stages: int = 0,
     seed: int = 0,
-) -> Randomisation:
+) -> Randomization:
     """How much of a map is left when the model forgets, layer by layer from the output back to the image.
 
     The values of a layer's weights are put into random order, which keeps their distribution and loses what they
@@ -177,7 +177,7 @@ def randomisation(
         names.append(str(layers[group[-1]].name))
         now = maps(forgetful)
         left.append({name: rank_correlation(before[name], now[name]) for name in before})
-    return Randomisation(tuple(names), {name: np.stack([stage[name] for stage in left]) for name in before})
+    return Randomization(tuple(names), {name: np.stack([stage[name] for stage in left]) for name in before})
 
 
 def rank_correlation(first: Heat, second: Heat) -> npt.NDArray[np.float64]:

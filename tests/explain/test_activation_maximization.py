@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-from fer_lib.adversarial import Adversarial, adversarial
-from fer_lib.ascent import Regularisation
 from fer_lib.errors import InputError
-from fer_lib.filters import (
+from fer_lib.explain.activation_maximization import (
     LEARNING_RATES,
-    REGULARISATIONS,
+    REGULARIZATIONS,
     AscentResult,
     displayable,
     evenly_spaced,
@@ -26,6 +24,8 @@ from fer_lib.filters import (
     preset,
     white_noise,
 )
+from fer_lib.explain.adversarial import AdversarialExamples, adversarial_examples
+from fer_lib.explain.ascent import Regularization
 from fer_lib.networks import convolution_layers
 
 SHAPE = (12, 12, 1)
@@ -229,7 +229,7 @@ def test_an_image_of_one_value_becomes_mid_grey():
 
 
 def test_snapshots_are_the_images_of_a_shorter_ascent_and_do_not_disturb_it(model):
-    settings = {"filters": [0, 3], "regularisation": REGULARISATIONS["fourier"], "seed": 2}
+    settings = {"filters": [0, 3], "regularization": REGULARIZATIONS["fourier"], "seed": 2}
     whole = gradient_ascent(model, "conv2d_1", steps=9, **settings)
     watched = gradient_ascent(model, "conv2d_1", steps=9, snapshots=(0, 2, 5, 99), **settings)
     np.testing.assert_array_equal(watched.steps, [0, 2, 5, 9])
@@ -248,7 +248,7 @@ def test_filters_are_ranked_by_what_they_reached_and_dead_ones_stand_last():
 @pytest.mark.parametrize("name", ["regularised", "fourier"])
 def test_regularised_ascent_still_excites_its_filters_and_is_coarser(model, name):
     plain = gradient_ascent(model, "conv2d_2", steps=40)
-    kept = gradient_ascent(model, "conv2d_2", steps=40, regularisation=REGULARISATIONS[name])
+    kept = gradient_ascent(model, "conv2d_2", steps=40, regularization=REGULARIZATIONS[name])
     assert kept.activations.mean() > 1.5 * kept.history[0].mean()
     assert mean_frequency(kept.images).mean() < 0.8 * mean_frequency(plain.images).mean()
 
@@ -256,8 +256,8 @@ def test_regularised_ascent_still_excites_its_filters_and_is_coarser(model, name
 def test_a_step_of_coarse_ascent_is_the_gradient_with_its_frequencies_weighted(dense):
     weights = dense.layers[-1].kernel.numpy().T.reshape(4, *SHAPE)[..., 0]
     settings = {"steps": 1, "learning_rate": 2.0, "start": np.zeros(SHAPE)}
-    coarse = Regularisation(coarse=1.5)
-    found = gradient_ascent(dense, "units", regularisation=coarse, **settings).images[..., 0]
+    coarse = Regularization(coarse=1.5)
+    found = gradient_ascent(dense, "units", regularization=coarse, **settings).images[..., 0]
     frequency = np.maximum(np.hypot(np.fft.fftfreq(12)[:, None], np.fft.fftfreq(12)), 1 / 12)
     step = np.fft.ifft2(np.fft.fft2(weights) * frequency**-1.5).real
     np.testing.assert_allclose(
@@ -271,7 +271,7 @@ def test_decay_draws_to_mid_grey_and_smoothing_and_blur_even_out(dense):
     def after(**settings):
         return gradient_ascent(
             dense, "units", filters=[0], steps=4, learning_rate=1e-4, start=start,
-            regularisation=Regularisation(**settings),
+            regularization=Regularization(**settings),
         ).images[0]  # fmt: skip
 
     np.testing.assert_allclose(after(decay=0.5) - 127.5, (start - 127.5) / 16, atol=0.01)
@@ -281,7 +281,7 @@ def test_decay_draws_to_mid_grey_and_smoothing_and_blur_even_out(dense):
     assert blurred.mean() == pytest.approx(start.mean(), rel=1e-4)
     np.testing.assert_allclose(after(blur=1.0, blur_every=5), start, atol=0.01)
     smoother = gradient_ascent(
-        dense, "units", filters=[0], steps=9, start=start, regularisation=Regularisation(total_variation=20)
+        dense, "units", filters=[0], steps=9, start=start, regularization=Regularization(total_variation=20)
     ).images[0]
     assert np.abs(np.diff(smoother, axis=1)).mean() < 0.5 * rough
 
@@ -296,7 +296,7 @@ def test_pink_noise_is_coarser_than_white_noise_with_the_same_strength():
 def test_a_face_is_changed_until_it_is_taken_for_each_other_class(model):
     face = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
     answer = model(face[None]).numpy().argmax()
-    result = adversarial(model, face, most_steps=400)
+    result = adversarial_examples(model, face, max_steps=400)
     assert sorted([*result.targets, answer]) == list(range(7))
     assert result.reached.all()
     np.testing.assert_array_equal(model(result.images).numpy().argmax(axis=1), result.targets)
@@ -305,14 +305,14 @@ def test_a_face_is_changed_until_it_is_taken_for_each_other_class(model):
     assert result.images.max() <= 255
     difference = result.images - face
     np.testing.assert_allclose(result.change, np.sqrt((difference**2).mean(axis=(1, 2, 3))), rtol=1e-5)
-    np.testing.assert_allclose(result.most, np.abs(difference).max(axis=(1, 2, 3)))
+    np.testing.assert_allclose(result.max_change, np.abs(difference).max(axis=(1, 2, 3)))
     assert (result.steps > 0).all()
 
 
 def test_a_target_out_of_reach_is_said_and_the_own_class_needs_no_step(model):
     face = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
     answer = int(model(face[None]).numpy().argmax())
-    result = adversarial(model, face, [answer, (answer + 1) % 7], most_steps=1, learning_rate=0.01)
+    result = adversarial_examples(model, face, [answer, (answer + 1) % 7], max_steps=1, learning_rate=0.01)
     np.testing.assert_array_equal(result.reached, [True, False])
     np.testing.assert_array_equal(result.steps, [0, 1])
     np.testing.assert_array_equal(result.images[0], face)
@@ -363,10 +363,10 @@ def test_a_limit_takes_the_first_filters_of_a_layer(model, limit, numbers):
     assert gradient_ascent(model, "conv2d_1", steps=1, limit=limit).filters.tolist() == numbers
 
 
-@pytest.mark.parametrize("way", REGULARISATIONS)
+@pytest.mark.parametrize("way", REGULARIZATIONS)
 def test_a_preset_is_a_way_of_gradient_ascent_and_fourier_starts_coarsely(model, way):
     settings = preset(way, model, seed=5)
-    assert settings["regularisation"] == REGULARISATIONS[way]
+    assert settings["regularization"] == REGULARIZATIONS[way]
     assert settings["learning_rate"] == LEARNING_RATES[way]
     found = gradient_ascent(model, "conv2d_1", filters=[0], steps=1, snapshots=[0], **settings)
     noise = pink_noise if way == "fourier" else white_noise
@@ -387,10 +387,10 @@ def test_adversarial_changes_are_summed_up_over_the_targets_that_were_reached():
     targets, reached = np.array([0, 2, 6]), np.array([False, True, True])
     change = np.array([0.5, 3.0, 2.0])
     images, steps = np.zeros((3, *SHAPE), np.float32), np.ones(3, np.int64)
-    found = Adversarial(targets, images, reached, steps, change, 4 * change)
+    found = AdversarialExamples(targets, images, reached, steps, change, 4 * change)
     assert found.mean_change == 2.5
     assert found.easiest == 2
-    none = Adversarial(targets, images, np.zeros(3, bool), steps, change, 4 * change)
+    none = AdversarialExamples(targets, images, np.zeros(3, bool), steps, change, 4 * change)
     assert np.isnan(none.mean_change)
     assert none.easiest == 0
 

@@ -11,18 +11,18 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_lib.ascent import MID_GREY, PLAIN, Regularisation, ascend
 from fer_lib.errors import InputError
-from fer_lib.gradients import BATCH
+from fer_lib.explain.ascent import MID_GREY, PLAIN, Regularization, ascend
+from fer_lib.explain.gradients import BATCH
 from fer_lib.networks import Images, layer_model
 
 NOISE = 20.0
 """Standard deviation of the noise to start from, in grey values."""
 
-REGULARISATIONS: Mapping[str, Regularisation] = {
+REGULARIZATIONS: Mapping[str, Regularization] = {
     "plain": PLAIN,
-    "regularised": Regularisation(jitter=2, blur=0.5, total_variation=0.2, decay=0.005),
-    "fourier": Regularisation(jitter=2, total_variation=0.2, decay=0.01, coarse=1.0),
+    "regularised": Regularization(jitter=2, blur=0.5, total_variation=0.2, decay=0.005),
+    "fourier": Regularization(jitter=2, total_variation=0.2, decay=0.01, coarse=1.0),
 }
 """Ways of gradient ascent by name: without restraint, kept smooth, and kept smooth with coarse patterns first."""
 
@@ -115,7 +115,7 @@ def gradient_ascent(
     limit: int | None = None,
     steps: int = 190,
     snapshots: Sequence[int] = (),
-    regularisation: Regularisation = PLAIN,
+    regularization: Regularization = PLAIN,
     learning_rate: float = 1.0,
     seed: int = 0,
     start: Images | None = None,
@@ -140,7 +140,7 @@ def gradient_ascent(
         limit: At most so many of them, the first ones; None for no limit.
         steps: Number of steps.
         snapshots: After which steps the images are kept too, beside the last; later ones than `steps` are not.
-        regularisation: What keeps the images readable; `REGULARISATIONS` has some.
+        regularization: What keeps the images readable; `REGULARIZATIONS` has some.
         learning_rate: Root mean square change of a pixel in one step, in units of the image.
         seed: Decides the noise to start from. All filters get the same, so that differences come from them.
         start: An image to start from instead of noise, (h, w, c), or one for each filter, (n, h, w, c).
@@ -168,7 +168,7 @@ def gradient_ascent(
             steps=stop - done,
             learning_rate=learning_rate,
             clip=clip,
-            regularisation=regularisation,
+            regularization=regularization,
             done=done,
             seed=seed,
             batch_size=batch_size,
@@ -182,27 +182,27 @@ def gradient_ascent(
 
 
 def preset(way: str, model: keras.Model, *, seed: int = 0) -> dict[str, Any]:
-    """The arguments of `gradient_ascent` for one of the ways in `REGULARISATIONS`.
+    """The arguments of `gradient_ascent` for one of the ways in `REGULARIZATIONS`.
 
     The fourier way starts from `pink_noise`, the others from `white_noise`.
 
     Args:
-        way: A key of `REGULARISATIONS`.
+        way: A key of `REGULARIZATIONS`.
         model: The model whose input decides the shape of the noise.
         seed: Decides noise and jitter.
 
     Returns:
-        `regularisation`, `learning_rate`, `start` and `seed`.
+        `regularization`, `learning_rate`, `start` and `seed`.
 
     Raises:
         InputError: There is no such way.
     """
-    if way not in REGULARISATIONS:
+    if way not in REGULARIZATIONS:
         raise InputError(
-            f"There is no way {way!r} of gradient ascent; choose one of {', '.join(REGULARISATIONS)}."
+            f"There is no way {way!r} of gradient ascent; choose one of {', '.join(REGULARIZATIONS)}."
         )
     return {
-        "regularisation": REGULARISATIONS[way],
+        "regularization": REGULARIZATIONS[way],
         "learning_rate": LEARNING_RATES[way],
         "start": pink_noise(model.inputs[0].shape[1:], seed=seed) if way == "fourier" else None,
         "seed": seed,

@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from fer_lib import gradients
-from fer_lib.ascent import ascend
 from fer_lib.errors import InputError
-from fer_lib.gradients import input_gradients
+from fer_lib.explain import gradients
+from fer_lib.explain.ascent import ascend
+from fer_lib.explain.gradients import input_gradients
 from fer_lib.networks import layer_model, layers_by_name, score_model
 
 SHAPE = (10, 10, 1)

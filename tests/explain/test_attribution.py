@@ -8,26 +8,26 @@ import pytest
 from keras import layers
 
 from fer_lib.errors import InputError
-from fer_lib.gradients import input_gradients
-from fer_lib.saliency import (
+from fer_lib.explain import (
     METHODS,
     Curve,
     attributions,
-    by_masking,
     compare_methods,
     completeness,
     deletion,
     insertion,
     maps_by_method,
     mask_low_heat,
-    normalised,
-    randomisation,
+    perturbation,
+    randomization,
     rank_correlation,
     region_share,
     saliency_maps,
+    scale_to_unit,
 )
-from fer_lib.saliency.comparison import Comparison, compare
-from fer_lib.saliency.grad_cam import resized
+from fer_lib.explain.comparison import Comparison, compare
+from fer_lib.explain.grad_cam import resized
+from fer_lib.explain.gradients import input_gradients
 
 SHAPE = (8, 8, 3)
 
@@ -78,13 +78,13 @@ def test_without_labels_the_map_is_about_the_predicted_class(linear):
 def test_a_normalised_map_has_one_at_its_hottest_pixel(curved):
     images, labels = random_images(3), np.array([0, 1, 2])
     raw = saliency_maps(curved, images, labels)
-    heat = saliency_maps(curved, images, labels, normalise=True)
+    heat = saliency_maps(curved, images, labels, normalize=True)
     np.testing.assert_allclose(heat.max(axis=(1, 2)), 1)
     np.testing.assert_allclose(heat, raw / raw.max(axis=(1, 2), keepdims=True), rtol=1e-6)
 
 
 def test_a_map_without_heat_stays_zero_when_normalised():
-    np.testing.assert_array_equal(normalised(np.zeros((1, 4, 4), np.float32)), 0)
+    np.testing.assert_array_equal(scale_to_unit(np.zeros((1, 4, 4), np.float32)), 0)
 
 
 def test_smoothgrad_of_a_linear_model_is_its_gradient(linear):
@@ -245,7 +245,7 @@ def test_every_method_works_on_every_kind_of_model(kind):
     model = classifier(kind)
     images = np.random.default_rng(0).uniform(0, 255, (2, *model.input_shape[1:])).astype(np.float32)
     for method in ALL_METHODS:
-        heat = saliency_maps(model, images, method=method, normalise=True, **CHEAP.get(method, {}))
+        heat = saliency_maps(model, images, method=method, normalize=True, **CHEAP.get(method, {}))
         assert heat.shape == (2, 12, 12), method
         assert heat.dtype == np.float32, method
         assert heat.min() >= 0, method
@@ -309,7 +309,7 @@ def test_a_patch_that_leaves_pixels_out_is_refused(linear, patch, stride):
 
 def test_rise_is_the_mean_probability_weighted_by_the_masks(curved):
     images, labels = random_images(2), np.array([0, 2])
-    masks = by_masking._soft_masks(9, (8, 8), 3, 0.5, 4)
+    masks = perturbation._soft_masks(9, (8, 8), 3, 0.5, 4)
     found = attributions(curved, images, labels, method="rise", masks=9, cells=3, seed=4)
     mean = images.mean(axis=(1, 2), keepdims=True)
     for image, label, grey, heat in zip(images, labels, mean, found, strict=True):
@@ -319,7 +319,7 @@ def test_rise_is_the_mean_probability_weighted_by_the_masks(curved):
 
 
 def test_masks_of_rise_are_soft_and_keep_their_share_everywhere():
-    masks = by_masking._soft_masks(3000, (48, 47), 7, 0.3, 0)
+    masks = perturbation._soft_masks(3000, (48, 47), 7, 0.3, 0)
     assert masks.shape == (3000, 48, 47)
     assert 0 <= masks.min() < 0.01 < 0.99 < masks.max() <= 1
     np.testing.assert_allclose(masks.mean(axis=0), 0.3, atol=0.05)
@@ -388,7 +388,7 @@ def test_the_area_of_a_curve_is_that_of_its_trapezoids():
 def test_a_map_that_follows_the_weights_changes_when_they_are_shuffled_and_one_of_the_image_does_not(curved):
     images, labels = random_images(3), np.array([0, 1, 2])
     before = curved.get_weights()
-    found = randomisation(
+    found = randomization(
         curved,
         lambda model: {
             "gradient": saliency_maps(model, images, labels),
@@ -409,8 +409,8 @@ def test_stages_divide_the_layers_from_the_output_to_the_image():
         [keras.Input((2, 2, 1)), layers.Flatten(), *(layers.Dense(3, name=n) for n in names)]
     )
     maps = {"fixed": np.ones((1, 2, 2), np.float32)}
-    assert randomisation(model, lambda _: maps, stages=2).layers == ("three", "one")
-    assert randomisation(model, lambda _: maps, stages=9).layers == ("four", "three", "two", "one")
+    assert randomization(model, lambda _: maps, stages=2).layers == ("three", "one")
+    assert randomization(model, lambda _: maps, stages=9).layers == ("four", "three", "two", "one")
 
 
 def test_rank_correlation_counts_order_only_and_shares_ties():

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_lib.errors import InputError
-from fer_lib.gradients import BATCH, scores
+from fer_lib.explain.grad_cam import grad_cam
+from fer_lib.explain.gradient_based import gradient, gradient_input, integrated_gradients, smoothgrad
+from fer_lib.explain.gradients import BATCH, scores
+from fer_lib.explain.heat import Attributions, Heat, scale_to_unit
+from fer_lib.explain.perturbation import occlusion, rise
 from fer_lib.networks import Images
-from fer_lib.saliency.by_gradient import gradient, gradient_input, integrated_gradients, smoothgrad
-from fer_lib.saliency.by_masking import occlusion, rise
-from fer_lib.saliency.grad_cam import grad_cam
-from fer_lib.saliency.heat import Attributions, Heat, normalised
 
 
 class Method(NamedTuple):
@@ -57,7 +57,7 @@ def saliency_maps(
     labels: npt.NDArray[np.int64] | None = None,
     *,
     method: str = "gradient",
-    normalise: bool = False,
+    normalize: bool = False,
     seed: int = 0,
     batch_size: int = BATCH,
     **options: Any,
@@ -69,7 +69,7 @@ def saliency_maps(
         images: Array of shape (n, h, w, c), in the units that the model takes.
         labels: Class that each image's map is about, int array of shape (n,); None for the predicted class.
         method: A key of `METHODS`.
-        normalise: Whether to divide each map by its maximum, for pictures; a map of zeros stays zero.
+        normalize: Whether to divide each map by its maximum, for pictures; a map of zeros stays zero.
         seed: Decides what a method draws at random.
         batch_size: Most images in memory at once.
         **options: Settings of the method: see its function.
@@ -77,7 +77,7 @@ def saliency_maps(
     Returns:
         float32 array of shape (n, h, w), never negative: the size of the attributions of the gradient methods;
         of Grad-CAM and occlusion what speaks for the class; of RISE what stands above the coldest pixel.
-        0..1 when normalised.
+        0..1 when normalized.
 
     Raises:
         InputError: There is no such method, or the model has no convolution for Grad-CAM.
@@ -85,7 +85,7 @@ def saliency_maps(
     """
     found = attributions(model, images, labels, method=method, seed=seed, batch_size=batch_size, **options)
     heat = METHODS[method].heat(found)
-    return normalised(heat) if normalise else heat
+    return scale_to_unit(heat) if normalize else heat
 
 
 def attributions(

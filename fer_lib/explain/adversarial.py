@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_lib.gradients import input_gradients, scores
+from fer_lib.explain.gradients import input_gradients, scores
 from fer_lib.networks import Images
 
 
 @dataclass(frozen=True)
-class Adversarial:
+class AdversarialExamples:
     """Images that a model takes for other classes, found from one image.
 
     Attributes:
@@ -23,7 +23,7 @@ class Adversarial:
         reached: Whether the model answers with the target, bool (n,).
         steps: Steps that it took, int64 (n,).
         change: Root mean square of the change of a pixel, float64 (n,), in grey values.
-        most: The largest change of a pixel, float64 (n,), in grey values.
+        max_change: The largest change of a pixel, float64 (n,), in grey values.
     """
 
     targets: npt.NDArray[np.int64]
@@ -31,7 +31,7 @@ class Adversarial:
     reached: npt.NDArray[np.bool_]
     steps: npt.NDArray[np.int64]
     change: npt.NDArray[np.float64]
-    most: npt.NDArray[np.float64]
+    max_change: npt.NDArray[np.float64]
 
     @property
     def mean_change(self) -> float:
@@ -44,14 +44,14 @@ class Adversarial:
         return int(np.argmin(np.where(self.reached, self.change, np.inf)))
 
 
-def adversarial(
+def adversarial_examples(
     model: keras.Model,
     image: Images,
     targets: Sequence[int] | None = None,
     *,
     learning_rate: float = 0.25,
-    most_steps: int = 200,
-) -> Adversarial:
+    max_steps: int = 200,
+) -> AdversarialExamples:
     """Change an image as little as needed, step by step, until the model takes it for each other class.
 
     A step raises the target's score above the highest other one; an image stays as it is once the model
@@ -62,7 +62,7 @@ def adversarial(
         image: Where to start, (h, w, c).
         targets: The classes to be taken for; None for all but the one that the model answers with.
         learning_rate: Root mean square change of a pixel in one step, in grey values.
-        most_steps: After so many steps an image has not reached its target.
+        max_steps: After so many steps an image has not reached its target.
 
     Raises:
         ValueError: The image does not fit the model.
@@ -72,13 +72,13 @@ def adversarial(
     classes = range(model.outputs[0].shape[-1])
     goals = np.array([c for c in classes if c != answer] if targets is None else targets, np.int64)
     images = np.repeat(image[np.newaxis], len(goals), axis=0)
-    steps = np.full(len(goals), most_steps)
+    steps = np.full(len(goals), max_steps)
     reached = np.zeros(len(goals), bool)
-    for step in range(most_steps + 1):
+    for step in range(max_steps + 1):
         found = scores(model, np.rint(images))
         steps[~reached & (found.argmax(axis=1) == goals)] = step
         reached |= found.argmax(axis=1) == goals
-        if reached.all() or step == most_steps:
+        if reached.all() or step == max_steps:
             break
         images = np.where(
             reached[:, np.newaxis, np.newaxis, np.newaxis],
@@ -88,7 +88,7 @@ def adversarial(
     final = np.rint(images)
     difference = final - image
     change = np.sqrt(np.square(difference, dtype=np.float64).mean(axis=(1, 2, 3)))
-    return Adversarial(goals, final, reached, steps, change, np.abs(difference).max(axis=(1, 2, 3)))
+    return AdversarialExamples(goals, final, reached, steps, change, np.abs(difference).max(axis=(1, 2, 3)))
 
 
 def _step(

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_lib.gradients import BATCH, input_gradients
+from fer_lib.explain.gradients import BATCH, input_gradients
+from fer_lib.explain.heat import Attributions
 from fer_lib.networks import Images
-from fer_lib.saliency.heat import Attributions
 
 
 def gradient(
