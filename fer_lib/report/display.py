@@ -139,8 +139,8 @@ def table(
         **values: Names for the caption beside the notebook's variables.
 
     Raises:
-        InputError: There is no caption, it cannot be filled, a format is for a column that is not there, or the key
-            cannot be a name.
+        InputError: There is no caption, it cannot be filled, a format is for a column that is not there or does not
+            fit it, or the key cannot be a name.
     """
     _require_name(key)
     specs = dict(formats or {})
@@ -150,7 +150,7 @@ def table(
     shown = fill(caption or _caption(key, "caption"), _namespace() | values).strip()
     rows = [
         [
-            "" if missing else _cell(cell, specs.get(name, ""))
+            "" if missing else _cell(cell, specs.get(name, ""), f"{key!r}, column {name!r}")
             for name, cell, missing in zip(columns, row, gaps, strict=True)
         ]
         for row, gaps in zip(frame.itertuples(index=False), frame.isna().to_numpy(), strict=True)
@@ -416,8 +416,11 @@ def _draw(picture: Figure, *, raster: bool) -> tuple[str, str, float, str, list[
     return mime, data, float(box.width), kind, series
 
 
-def _cell(value: Any, spec: str) -> str:
-    return value if isinstance(value, str) else format_number(value, spec)
+def _cell(value: Any, spec: str, place: str) -> str:
+    try:
+        return value if isinstance(value, str) else format_number(value, spec)
+    except (TypeError, ValueError):
+        raise InputError(f"The table {place}: {value!r} cannot be written as {spec!r}.") from None
 
 
 def _show(bundle: dict[str, Any], note: Mapping[str, Any]) -> None:

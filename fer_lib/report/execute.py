@@ -379,7 +379,10 @@ def _forwarded(manager: Any) -> Iterator[Any]:
 def _key(name: str, parameters: Parameters, fingerprint: str) -> str:
     """A hash of all that an executed notebook depends on."""
     rest = {k: v for k, v in parameters.items() if k not in _ELSEWHERE}
-    cells = [(cell["cell_type"], cell["source"]) for cell in read_notebook(source_notebook(name))["cells"]]
+    cells = [
+        (cell["cell_type"], cell["source"], cell.get("attachments"))
+        for cell in read_notebook(source_notebook(name))["cells"]
+    ]
     labels = (LABELS / f"{parameters.get('LANGUAGE', 'zh-TW')}.yaml").read_bytes()
     content = json.dumps([cells, rest, fingerprint, code_digest()], sort_keys=True)
     return hashlib.sha256(content.encode() + labels).hexdigest()

@@ -98,7 +98,7 @@ class ReportExporter(HTMLExporter):
         """
         resources = {**(resources or {}), "who": _who(self.title)}
         page, resources = super().from_notebook_node(nb, resources, **kw)
-        return _with_fonts(_with_policy(_each_once(page))), resources
+        return _with_fonts(_with_policy(_each_once(_without_gaps(page)))), resources
 
 
 class ReportPDFExporter(TemplateExporter):
@@ -151,7 +151,7 @@ class ReportPDFExporter(TemplateExporter):
         }  # fmt: skip
         body, resources = super().from_notebook_node(nb, resources, **kw)
         pictures = resources.pop("outputs", {})
-        return _typeset(body, pictures, resources), resources
+        return _typeset(_without_gaps(body), pictures, resources), resources
 
 
 def _config(usual: Config, priority: list[str], left_out: set[str]) -> Config:
@@ -190,6 +190,19 @@ def _paper_table(note: Mapping[str, Any], runs: str) -> str:
         columns, numeric, rows = [*columns] * 2, [*numeric] * 2, [[*left, *right] for left, right in pairs]
     caption = f"<b>{note['label']}</b> {note['caption']}{runs}"
     return table_html(columns, rows, numeric, key=note["id"], caption=caption)
+
+
+def _without_gaps(page: str) -> str:
+    """The page with no heading more than one level below the one before it, as PDF/UA and screen readers ask."""
+    level = 1
+
+    def raised(tag: re.Match[str]) -> str:
+        nonlocal level
+        if not tag[1]:
+            level = min(int(tag[2]), level + 1)
+        return f"<{tag[1]}h{level}"
+
+    return re.sub(r"<(/?)h([1-6])\b", raised, page)
 
 
 def _each_once(page: str) -> str:

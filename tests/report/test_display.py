@@ -342,6 +342,11 @@ def test_missing_value_leaves_its_cell_empty(missing):
     assert note(output)["rows"] == [["x", ""]]
 
 
+def test_format_that_does_not_fit_a_column_is_an_input_error():
+    with pytest.raises(InputError, match=r"table 't', column 'b': 1\.5 cannot be written as 'd'"):
+        shown("table(pd.DataFrame({'a': ['x'], 'b': [1.5]}), 't', caption='c', formats={'b': 'd'})")
+
+
 @pytest.mark.parametrize("sortable", [True, False])
 def test_table_is_sortable_if_asked_for(sortable):
     [output] = shown(f"table(pd.DataFrame({{'a': ['x']}}), 't', caption='c', sortable={sortable})")

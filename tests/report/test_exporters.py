@@ -538,3 +538,14 @@ def test_plain_nbconvert_shows_texts_figures_and_tables(converted):
     assert [img["alt"] for img in soup.select("figure img")] == ["A line that rises", "Another line"]
     assert soup.find("table", id="layers").caption.get_text().startswith("All layers")
     assert "%%prose" not in soup.get_text()
+
+
+def test_headings_that_skip_a_level_are_raised_on_page_and_paper():
+    notebook = executed(" # Title", " #### Deep\n\nText\n\n##### Deeper\n\nText\n\n## Higher\n\n`<h4>`")
+    headings = parsed(page(notebook)).main.find_all(re.compile("^h[2-6]$"))
+    assert [(tag.name, tag.get_text()) for tag in headings if tag.get_text() != "Title"] == [
+        ("h3", "Deep"),
+        ("h4", "Deeper"),
+        ("h3", "Higher"),
+    ]
+    assert "Deeper" in printed(paper(notebook))
