@@ -65,7 +65,7 @@ help:  ## This list
 setup: $(READY)  ## Set up .venv (the other targets do it by themselves)
 
 $(READY): requirements.txt pyproject.toml
-	@$(PYTHON) fer_lib/bootstrap.py
+	@$(PYTHON) tools/bootstrap.py
 
 report: $(READY)  ## Run what is stale, write report/build/hw3-report.html and .pdf
 	@$(BIN)/fer-lib report --data $(call quoted,DATA) --profile $(call quoted,PROFILE) --language $(call quoted,LANGUAGE) --form $(call quoted,FORM) $(if $(value SWEEP),--set SWEEP=$(call quoted,SWEEP)) $(SETTINGS) $(TITLE)

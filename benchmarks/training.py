@@ -110,7 +110,7 @@ def way_to_the_original(original: dict[str, float]) -> str:
         cpu = sum(row["cpu_seconds"] for row in found.history)
         rows.append(
             f"| `{name}` (profile compact) | {cpu:,.0f} | measured: its whole training, {len(found.history)} epochs; "
-            "accuracy in docs/results.md |"
+            "accuracy in docs/history.md |"
         )
     return "\n".join(rows)
 

@@ -1,12 +1,9 @@
-"""What a run knows while it trains, in one file that is whole or not there."""
+"""What a run knows after each epoch, in one file that is whole or not there."""
 
 from __future__ import annotations
 
 import json
-import time
 import zipfile
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,39 +12,18 @@ import numpy.typing as npt
 
 from fer_lib.errors import InputError
 from fer_lib.files import replacing
-from fer_lib.training import Position
-
-INTERVAL = 30.0
-"""Seconds between two checkpoints at the least."""
-
-SHARE = 0.05
-"""Share of the time that checkpoints within an epoch may take at the most."""
 
 
 class Checkpoint(NamedTuple):
-    """A point of a training run."""
+    """The state of training after an epoch.
 
-    position: Position
-    epochs: list[dict[str, Any]]  # the rows of history.csv so far
-    arrays: list[npt.NDArray[Any]]  # training.state of the model
+    Attributes:
+        epochs: The rows of history.csv so far.
+        arrays: `training.state` of the model.
+    """
 
-
-class Clock:
-    """Says when the next checkpoint is due."""
-
-    def __init__(self) -> None:
-        self.due = time.monotonic() + INTERVAL
-
-    def rings(self) -> bool:
-        """Whether it is time."""
-        return time.monotonic() >= self.due
-
-    def time(self, write: Callable[[], object]) -> None:
-        """Write a checkpoint and set the clock by how long that took."""
-        began = time.monotonic()
-        write()
-        ended = time.monotonic()
-        self.due = ended + max(INTERVAL, (ended - began) / SHARE)
+    epochs: list[dict[str, Any]]
+    arrays: list[npt.NDArray[Any]]
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
@@ -56,11 +32,10 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         InputError: It cannot be written, the disk being full, say; the last one is as it was.
     """
-    position = json.dumps({"position": asdict(checkpoint.position), "epochs": checkpoint.epochs})
     arrays = {f"array{i}": array for i, array in enumerate(checkpoint.arrays)}
     try:
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, position=np.array(position), **arrays)  # type: ignore[arg-type]
+            np.savez(file, epochs=np.array(json.dumps(checkpoint.epochs)), **arrays)  # type: ignore[arg-type]
     except OSError as error:
         size = sum(array.nbytes for array in checkpoint.arrays) / 2**20
         raise InputError(
@@ -79,10 +54,9 @@ def read(path: Path) -> Checkpoint | None:
         return None
     try:
         with np.load(path) as file:
-            known = json.loads(str(file["position"]))
-            arrays = [file[f"array{i}"] for i in range(len(file.files) - 1)]
+            epochs = json.loads(str(file["epochs"]))
+            return Checkpoint(epochs, [file[f"array{i}"] for i in range(len(file.files) - 1)])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
             f"The checkpoint {path} is damaged ({error}); remove the folder {path.parent} to train from the start."
         ) from None
-    return Checkpoint(Position(**known["position"]), known["epochs"], arrays)

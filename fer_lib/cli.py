@@ -144,18 +144,6 @@ def evaluate(options: argparse.Namespace) -> None:
     print(table.to_string(index=False, float_format="{:.4f}".format, na_rep="–"))
 
 
-def pack(options: argparse.Namespace) -> None:
-    """Put a run's model among those that come with the package."""
-    from fer_lib import data
-
-    splits = data.load(options.data)
-    import_keras()
-    from fer_lib import runs
-
-    path = runs.pack(runs.find(options.runs, options.run), splits)
-    print(f"{path} ({path.stat().st_size / 1e6:.2f} MB)")
-
-
 def report(options: argparse.Namespace) -> None:
     """Run the notebooks that are stale and write the report as HTML and PDF."""
     from fer_lib.report.build import make_report
@@ -306,13 +294,6 @@ def _parser() -> argparse.ArgumentParser:
     judging.add_argument("--run", action="append", default=[], help="as for predict")
     judging.set_defaults(run_command=evaluate)
 
-    packing = commands.add_parser("pack", help="put a run's model among those that come with the package")
-    packing.add_argument(
-        "--data", default="", help="file or folder with the faces that it learned from (default: drawn faces)"
-    )
-    packing.add_argument("--run", required=True, help="a run's id")
-    packing.set_defaults(run_command=pack)
-
     whole = commands.add_parser("report", help="run what is stale, write the report")
     whole.add_argument("--language", choices=[*LANGUAGES, "both"], default="zh-TW")
     whole.add_argument(
@@ -355,7 +336,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="a parameter"
         )
-    for command in (training, answers, judging, packing, whole):
+    for command in (training, answers, judging, whole):
         command.add_argument(
             "--runs", type=Path, default=execute.ROOT / "runs", help="the folder of all runs"
         )

@@ -54,12 +54,6 @@ def build(
         keras.config.set_dtype_policy(usual)
 
 
-def compute_in(model: keras.Model, precision: str) -> None:
-    """Set the dtype policy of all layers but the last, as `build` does; before the model's first answer."""
-    for layer in model.layers[:-1]:
-        layer.dtype_policy = precision
-
-
 def cnn(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
     """The original's VGG-like CNN: four pairs of 3x3 convolutions, two dense layers, 40,372,679 parameters.
 
@@ -105,8 +99,7 @@ def compact(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
     """A small residual network that a laptop trains: pooling before the width, no wide dense layers.
 
     After He et al., "Deep Residual Learning for Image Recognition" (2016). Each block starts as its shortcut: the
-    last batch norm's scale begins at 0 (Goyal et al., "Accurate, Large Minibatch SGD", 2017). Beyond the first of a
-    stage, a block thus begins as the identity, so that training can go on from a shallower network (`Recipe.start`).
+    last batch norm's scale begins at 0 (Goyal et al., "Accurate, Large Minibatch SGD", 2017).
     """
     stem, *stages = scaled(COMPACT_FILTERS, spec.width)
     counts = _shared(spec.depth or OWN_DEPTHS["compact"], len(stages))

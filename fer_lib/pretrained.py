@@ -1,12 +1,12 @@
 """Models that come with the package, in `weights/`: one `<run id>.npz` each, with the record of its training.
 
-Large kernels are stored rounded; the accuracies of the model card were measured on the stored weights.
+Large kernels are stored as 8- or 16-bit integers with a step for each filter; the accuracies of the model card were
+measured on the stored weights. `tools/pack_weights.py` writes such files.
 """
 
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_lib.errors import InputError
-from fer_lib.files import replacing
-from fer_lib.rounding import rounded_kernels
 
 FOLDER = Path(__file__).with_name("weights")
 
@@ -84,35 +82,3 @@ def load(run_id: str) -> Pretrained:
     count = sum(name.startswith("weight") for name in arrays)
     weights = [arrays[f"weight{i}"] * arrays.get(f"step{i}", np.float32(1)) for i in range(count)]
     return Pretrained(run_id, known["record"], known["history"], known["config"], weights)
-
-
-def save(
-    path: Path,
-    model: keras.Model,
-    faces: npt.NDArray[np.uint8],
-    *,
-    record: dict[str, Any],
-    history: list[dict[str, Any]],
-) -> None:
-    """Write a trained model as one that comes with the package.
-
-    Args:
-        path: The file to write.
-        model: From raw pixels (n, 48, 48, 1) to probabilities (n, 7).
-        faces: Raw pixels (n, 48, 48, 1), uint8, of some faces that it learned from: its answers to them hardly change.
-        record: The content of its run's run.json.
-        history: The rows of its history.csv.
-    """
-    run = json.dumps({"record": record, "history": history, "config": model.to_json()})
-    arrays: dict[str, npt.NDArray[Any]] = {"run": np.array(run)}
-    rounded = rounded_kernels(model, faces)
-    for i, weight in enumerate(model.weights):
-        if weight.path in rounded:
-            arrays[f"weight{i}"], arrays[f"step{i}"] = rounded[weight.path]
-        else:
-            arrays[f"weight{i}"] = keras.ops.convert_to_numpy(weight)
-    # NumPy's own way, `savez_compressed`, zips by deflate, which takes 6% more room.
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_LZMA) as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w") as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)

@@ -31,9 +31,6 @@ INITIALIZERS = ("glorot_uniform", "he_normal")
 DEPTHS = {"cnn": CNN_DEPTHS, "dnn": DNN_DEPTHS, "compact": COMPACT_DEPTHS}
 """What `ModelSpec.depth` may be, for models that heed it."""
 
-GROWING = ("compact",)
-"""Models whose further layers begin as the identity: what a shallower one has learned, a deeper one can go on with."""
-
 OPTIMIZERS = ("Adamax", "Adam", "AdamW", "SGD")
 SCHEDULES = ("constant", "cosine")
 SALIENCY_METHODS = (
@@ -129,13 +126,6 @@ class Recipe:
         small_epochs: Epochs, the first ones, that see the faces reduced to `SMALL` pixels: cheaper by half, and for
             networks with global pooling alone.
         precision: "float32", or "mixed_bfloat16": twice as fast where the processor has bfloat16 units, slow elsewhere.
-        start: Whole id of a run, or of a model that comes with the package, whose weights to start from ("Stochastic
-            Gradient Descent with Warm Restarts", Loshchilov and Hutter 2017), for compact also of a shallower one;
-            "" for random ones.
-        teachers: Whole ids of such runs or models, with blanks between, whose mean answers, in the same precision, the
-            model learns from too.
-        distillation: Share of each target that is the teachers' answer ("Distilling the Knowledge in a Neural
-            Network", Hinton, Vinyals and Dean 2015).
         validation: Share of the training faces held out for validation; 0 learns from all of them.
         train_limit: Use at most this many of the remaining faces, drawn at random; 0 means all.
     """
@@ -156,9 +146,6 @@ class Recipe:
     erase: float = 0.0
     small_epochs: int = 0
     precision: str = "float32"
-    start: str = ""
-    teachers: str = ""
-    distillation: float = 0.0
     validation: float = 0.15
     train_limit: int = 0
 
@@ -175,33 +162,18 @@ class Recipe:
                 raise InputError(f"{name} must be at least {low}, but was {getattr(self, name)}.")
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate must be above 0, but was {self.learning_rate}.")
-        for name in ("validation", "label_smoothing", "votes", "distillation"):
+        for name in ("validation", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(
                     f"{name} must be a share of at least 0 and below 1, but was {getattr(self, name)}."
                 )
-        # The label's lead over a class that everybody else is sure of; training accuracy counts by the label.
-        lead = (1 - self.distillation) * (1 - self.label_smoothing) * (1 - 2 * self.votes)
-        if lead <= self.distillation:
-            raise InputError(
-                "Of votes, label_smoothing and distillation so much is left to others that the label need not be "
-                "the target's largest part; lower them (votes or distillation alone: below 0.5)."
-            )
+        if not 0 <= self.votes < 0.5:  # the label stays the largest part of its target
+            raise InputError(f"votes must be a share of at least 0 and below 0.5, but was {self.votes}.")
         if self.small_epochs > self.epochs:
             raise InputError(
                 f"small_epochs must be at most epochs ({self.epochs}), but was {self.small_epochs}."
             )
-        if bool(self.teachers.split()) != bool(self.distillation):
-            raise InputError("teachers and distillation need each other: name the teachers and their share.")
         _ = self.augmentation
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The settings as run.json keeps them and as ids are hashed, without teachers where there are none."""
-        record = asdict(self)
-        if not self.distillation:
-            del record["teachers"], record["distillation"]
-        return record
 
     @property
     def augmentation(self) -> Augmentation:

@@ -1,15 +1,13 @@
-"""Training, repeatable and resumable from any step.
+"""Training by Keras's `fit`, repeatable and resumable after each epoch.
 
-What a step learns from depends on the seed, the epoch and the step's place in it alone, so that a run that was
-killed and went on from a checkpoint ends with the weights that it would have had. Nothing here knows a backend or
-a file: `fer_lib.runs` keeps what is learned.
+Nothing here knows a file: `fer_lib.runs` keeps what is learned.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -57,18 +55,6 @@ class Epoch:
     cpu_seconds: float
 
 
-@dataclass(frozen=True)
-class Position:
-    """How far training has come: whole epochs, faces of the next one, and sums over these faces."""
-
-    epochs: int = 0
-    faces: int = 0
-    loss: float = 0.0
-    right: float = 0.0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-
-
 def compile_model(model: keras.Model, recipe: Recipe, faces: int) -> None:
     """Give a model the loss and optimizer of a recipe, for a training set of so many faces."""
     steps = recipe.epochs * -(-faces // recipe.batch_size)
@@ -89,53 +75,35 @@ def train(
     recipe: Recipe,
     *,
     seed: int = 0,
-    start: Position | None = None,
-    taught: npt.NDArray[np.float32] | None = None,
-    on_step: Callable[[Position], object] = lambda position: None,
+    epochs_done: int = 0,
+    on_step: Callable[[int], object] = lambda faces: None,
 ) -> Iterator[Epoch]:
     """Train a compiled model, yielding after each epoch.
 
+    Order, augmentation and dropout follow from (seed, epoch), so that a training that goes on from the `state` after an
+    epoch comes to the same weights as one that was never interrupted.
+
     Args:
-        model: From `models.build` and `compile_model`, with the `state` that it had at `start`.
-        faces: Labelled training faces.
-        validation: Labelled faces to measure on, or none of them.
+        model: From `models.build` and `compile_model`, with the `state` that it had after `epochs_done`.
+        faces: Labeled training faces.
+        validation: Labeled faces to measure on, or none of them.
         recipe: How to train.
         seed: Decides all that is random.
-        start: Where to go on; None for the beginning.
-        taught: The teachers' probabilities for `faces`, (n, 7), where the recipe has teachers.
-        on_step: Called after each step with the position reached; what it raises ends training there.
+        epochs_done: How many epochs the model has behind it.
+        on_step: Called after each step with the number of its faces; what it raises ends training there.
 
     Raises:
         InputError: The recipe has `small_epochs`, and the network takes faces of one size only.
     """
-    position = start or Position()
-    if position.faces == len(faces):
-        yield _measured(model, validation, position)
-        position = Position(epochs=position.epochs + 1)
-    small = _resized(model, SMALL) if position.epochs < recipe.small_epochs else model
-    parts = _parts(faces, _targets(faces, recipe, taught), recipe, seed, position)
-    with ThreadPoolExecutor(1) as pool:
-        following = _submit(pool, parts)
-        while following is not None:
-            part = following.result()
-            following = _submit(pool, parts)
-            learner = small if position.epochs < recipe.small_epochs else model
-            if part.offset == position.faces:
-                _seed_dropout(model, part.dropout_seed)
-            skip = position.faces - part.offset
-            follower = _Follower(position, recipe.batch_size, len(part.pixels) - skip, on_step)
-            learner.fit(
-                part.pixels[skip:],
-                part.targets[skip:],
-                batch_size=recipe.batch_size,
-                shuffle=False,
-                verbose=0,
-                callbacks=[follower],
-            )
-            position = follower.position
-            if position.faces == len(faces):
-                yield _measured(model, validation, position)
-                position = Position(epochs=position.epochs + 1)
+    small = _resized(model, SMALL) if epochs_done < recipe.small_epochs else model
+    totals = np.zeros(4)  # loss, right answers, seconds, CPU seconds
+    for part in _one_ahead(_parts(faces, _targets(faces, recipe), recipe, seed, epochs_done)):
+        learner = small if part.epoch < recipe.small_epochs else model
+        _seed_dropout(model, part.dropout_seed)
+        totals += _fit(learner, part, recipe.batch_size, on_step)
+        if part.is_last:
+            yield _measured(model, validation, part.epoch + 1, totals, len(faces))
+            totals = np.zeros(4)
 
 
 def state(model: keras.Model) -> list[npt.NDArray[Any]]:
@@ -155,21 +123,29 @@ def restore(model: keras.Model, arrays: list[npt.NDArray[Any]]) -> None:
 
 @dataclass(frozen=True)
 class _Part:
-    """Faces of an epoch, from `offset` on in its order, ready to be learned from."""
+    """Some faces of an epoch, ready to be learned from."""
 
-    offset: int
+    epoch: int
+    is_last: bool
     dropout_seed: int
     pixels: npt.NDArray[np.uint8]
     targets: npt.NDArray[np.float32]
 
 
-def _submit(pool: ThreadPoolExecutor, parts: Iterator[Callable[[], _Part]]) -> Future[_Part] | None:
-    make = next(parts, None)
-    return None if make is None else pool.submit(make)
+def _one_ahead(parts: Iterator[Callable[[], _Part]]) -> Iterator[_Part]:
+    """What the functions make, each made in the background while the one before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        following = None
+        for make in parts:
+            ready, following = following, pool.submit(make)
+            if ready:
+                yield ready.result()
+        if following:
+            yield following.result()
 
 
 def _parts(
-    faces: Faces, targets: npt.NDArray[np.float32], recipe: Recipe, seed: int, start: Position
+    faces: Faces, targets: npt.NDArray[np.float32], recipe: Recipe, seed: int, epochs_done: int
 ) -> Iterator[Callable[[], _Part]]:
     """What makes each part that is still to be learned from, in order."""
     length = max(1, PART // recipe.batch_size) * recipe.batch_size
@@ -181,39 +157,56 @@ def _parts(
         pixels = faces.pixels[chosen]
         if recipe.augment or size != FACE_SIZE:
             pixels = augmented(pixels, recipe.augmentation, rng, size=size)
-        return _Part(offset, int(rng.integers(2**31)), pixels[..., np.newaxis], targets[chosen])
+        is_last = offset + length >= len(order)
+        return _Part(epoch, is_last, int(rng.integers(2**31)), pixels[..., np.newaxis], targets[chosen])
 
-    for epoch in range(start.epochs, recipe.epochs):
+    for epoch in range(epochs_done, recipe.epochs):
         order = np.random.default_rng([seed, epoch]).permutation(len(faces))
         for offset in range(0, len(faces), length):
-            if epoch > start.epochs or offset + length > start.faces:
-                yield partial(make, epoch, order, offset)
+            yield partial(make, epoch, order, offset)
 
 
-def _targets(
-    faces: Faces, recipe: Recipe, taught: npt.NDArray[np.float32] | None = None
-) -> npt.NDArray[np.float32]:
+def _fit(
+    model: keras.Model, part: _Part, batch_size: int, on_step: Callable[[int], object]
+) -> npt.NDArray[np.float64]:
+    """Learn from a part: the sums of loss and right answers over its faces, seconds and CPU seconds."""
+    n = len(part.pixels)
+
+    def step(batch: int, logs: object) -> None:
+        on_step(min(batch_size, n - batch * batch_size))
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = model.fit(
+        part.pixels,
+        part.targets,
+        batch_size=batch_size,
+        shuffle=False,
+        verbose=0,
+        callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=step)],
+    ).history
+    times = time.perf_counter() - wall, time.process_time() - cpu
+    return np.array([n * found["loss"][0], n * found["accuracy"][0], *times])
+
+
+def _targets(faces: Faces, recipe: Recipe) -> npt.NDArray[np.float32]:
     """The probabilities that the model is to learn, (n, 7)."""
     targets = replace(faces, votes=None).soft_labels()
     if recipe.votes:
         targets = (1 - recipe.votes) * targets + recipe.votes * faces.soft_labels()
     smoothing = recipe.label_smoothing
     targets = (1 - smoothing) * targets + smoothing / targets.shape[1]
-    if taught is not None:
-        targets = (1 - recipe.distillation) * targets + recipe.distillation * taught
     return np.asarray(targets, np.float32)
 
 
-def _measured(model: keras.Model, validation: Faces, position: Position) -> Epoch:
-    loss = accuracy = float("nan")
+def _measured(
+    model: keras.Model, validation: Faces, epoch: int, totals: npt.NDArray[np.float64], faces: int
+) -> Epoch:
+    val_loss = val_accuracy = float("nan")
     if len(validation):
         targets = replace(validation, votes=None).soft_labels()
-        loss, accuracy = model.evaluate(validation.images, targets, batch_size=256, verbose=0)
-    n = position.faces
-    return Epoch(
-        position.epochs + 1, position.loss / n, position.right / n, loss, accuracy,
-        position.seconds, position.cpu_seconds,
-    )  # fmt: skip
+        val_loss, val_accuracy = model.evaluate(validation.images, targets, batch_size=256, verbose=0)
+    loss, right, seconds, cpu_seconds = map(float, totals)
+    return Epoch(epoch, loss / faces, right / faces, val_loss, val_accuracy, seconds, cpu_seconds)
 
 
 def _learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
@@ -226,7 +219,7 @@ def _learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.sched
 
 
 def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
-    # XLA, Keras's choice on TensorFlow, gains nothing on processors and costs batch norm a third (docs/results.md).
+    # XLA, Keras's choice on TensorFlow, gains nothing on processors and costs batch norm a third (docs/history.md).
     model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
 
 
@@ -258,29 +251,3 @@ def _seed_dropout(model: keras.Model, seed: int) -> None:
     rng = np.random.default_rng(seed)
     for layer in _dropouts(model):
         layer.seed_generator.state.assign([int(rng.integers(2**31)), 0])
-
-
-class _Follower(keras.callbacks.Callback):
-    """Keeps the position while `fit` goes through a part."""
-
-    def __init__(
-        self, start: Position, batch_size: int, faces: int, on_step: Callable[[Position], object]
-    ) -> None:
-        super().__init__()
-        self.start = self.position = start
-        self.batch_size, self.faces, self.on_step = batch_size, faces, on_step
-        self.wall, self.cpu = time.perf_counter(), time.process_time()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        means = logs or {}
-        _ = self.model  # with JAX, Keras hands the variables back when a callback asks for the model
-        seen = min((batch + 1) * self.batch_size, self.faces)
-        self.position = Position(
-            self.start.epochs,
-            self.start.faces + seen,
-            self.start.loss + seen * float(means["loss"]),
-            self.start.right + seen * float(means["accuracy"]),
-            self.start.seconds + time.perf_counter() - self.wall,
-            self.start.cpu_seconds + time.process_time() - self.cpu,
-        )
-        self.on_step(self.position)

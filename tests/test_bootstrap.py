@@ -5,10 +5,9 @@ import sys
 import venv
 from pathlib import Path
 
+import bootstrap
 import pytest
 from conftest import ROOT, outside_make
-
-from fer_lib import bootstrap
 
 
 def set_up(folder: Path, *, path: str, version: tuple[int, int]) -> subprocess.CompletedProcess[str]:
@@ -26,7 +25,7 @@ def copy(tmp_path):
     """The set-up in a project of its own, where it can do no harm."""
     folder = tmp_path / "fer_lib"
     folder.mkdir()
-    (folder / "bootstrap.py").write_text((ROOT / "fer_lib" / "bootstrap.py").read_text())
+    (folder / "bootstrap.py").write_text((ROOT / "tools" / "bootstrap.py").read_text())
     return folder
 
 

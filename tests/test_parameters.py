@@ -91,7 +91,6 @@ def test_a_count_that_a_profile_raises_can_be_set_to_what_the_recipe_allows():
 def test_ranges_are_those_of_the_classes_that_take_the_values(kind, others):
     reals = -0.1, 0.0, 0.49, 0.5, 0.99, 1.0, 1.1, 4.0, 4.1, 12.0, 12.1, 45.0, 45.1
     values = dict.fromkeys(parameters._REAL, reals) | dict.fromkeys(parameters._WHOLE, (-1, 0, 1, 18, 19))
-    del values["DISTILLATION"]  # needs teachers
     for name in values.keys() & {field.name.upper() for field in fields(kind)}:
         for value in values[name]:
             if value or name not in ("WIDTH", "DEPTH"):  # where 0 is a notebook's word for one that it finds

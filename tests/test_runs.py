@@ -1,19 +1,20 @@
 import csv
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import keras
 import numpy as np
+import pack_weights
 import pytest
 from conftest import ROOT
 
-from fer_lib import checkpoints, models, prediction, pretrained, rounding, runs
+from fer_lib import checkpoints, models, prediction, pretrained, runs
 from fer_lib.augmentation import Augmentation, views
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces, FaceSplits
 from fer_lib.report import execute
-from fer_lib.runs import ancestry, trainer
+from fer_lib.runs import trainer
 from fer_lib.spec import ModelSpec, Recipe
 
 SPEC = ModelSpec("cnn", width=0.05, conv_dropout=0.1, dense_dropout=0.1)
@@ -216,59 +217,32 @@ def test_votes_that_are_wanted_must_be_there(root, splits):
 
 def test_a_packed_model_answers_as_its_run_and_stands_in_for_training(run, splits, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "weights")
-    path = runs.pack(run, splits, tmp_path / "weights")
-    assert path.stat().st_size < 0.6 * (run.path / "model.keras").stat().st_size
+    pack_weights.main(str(run.path))
+    assert (tmp_path / "weights" / f"{run.id}.npz").stat().st_size < (
+        run.path / "model.keras"
+    ).stat().st_size / 2
     taken = runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path / "runs", progress=False, ready_made=True)
     assert taken.record["pretrained"]
     assert taken.history["loss"].tolist() == run.history["loss"].tolist()
-    np.testing.assert_allclose(taken.probabilities("public"), run.probabilities("public"), atol=2e-3)
+    np.testing.assert_allclose(taken.probabilities("public"), run.probabilities("public"), atol=5e-3)
     again = runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path / "runs", progress=False)
     assert not again.record.get("pretrained")
     np.testing.assert_array_equal(again.probabilities("public"), run.probabilities("public"))
     assert runs.members(tmp_path)[0].title == f"{run.id}, trained for 2 epochs on 238 faces of stripes"
 
 
-def test_large_kernels_are_packed_in_whole_steps_and_all_else_as_it_is(run, splits, tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
-    path = runs.pack(run, splits, tmp_path)
-    with np.load(path) as file:
-        whole = {name for name in file if file[name].dtype.kind == "i"}
-    model, stored = run.model, pretrained.load(run.id).weights
-    learned, _ = runs.faces_of(run, splits)
-    order = np.random.default_rng(0).permutation(len(learned))
-    rounded = rounding.rounded_kernels(model, learned.pixels[order, ..., np.newaxis])
-    assert len(whole) == len(rounded) == 2
-    for weight, kept in zip(model.weights, stored, strict=True):
-        if weight.path in rounded:
-            whole_steps, step = rounded[weight.path]
-            np.testing.assert_allclose(kept, whole_steps * step, rtol=1e-4)
-        else:
-            np.testing.assert_array_equal(kept, weight.numpy())
-
-
-def test_what_the_package_has_already_is_not_rounded_again(run, splits, tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "weights")
-    path = runs.pack(run, splits, tmp_path / "weights")
-    before = path.read_bytes()
-    taken = runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path, progress=False, ready_made=True)
-    with pytest.raises(InputError, match=f"Run {run.id} has the weights that come with the package"):
-        runs.pack(taken, splits, tmp_path / "weights")
-    assert path.read_bytes() == before
-
-
-def test_a_model_is_packed_with_faces_that_it_learned_from_only(run, splits, tmp_path):
-    with pytest.raises(InputError, match=f"Run {run.id} was trained on other faces"):
-        runs.pack(run, FaceSplits(splits.train[:140], {}, source="fewer"), tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_every_model_of_the_package_is_of_the_run_that_its_name_says():
+def test_models_of_the_package_fit_their_records_and_one_is_found_in_place_of_its_training():
+    repeatable = 0
     for name in pretrained.names():
-        found = pretrained.load(name)
-        recipe, spec = Recipe(**found.record["recipe"]), ModelSpec(**found.record["model"])
+        record = pretrained.load(name).record
+        recipe, spec = Recipe(**record["recipe"]), ModelSpec(**record["model"])
         model = models.build(spec, np.zeros((1, 48, 48), np.uint8), precision=recipe.precision)
-        record = {**found.record, "model": spec.record, "recipe": recipe.record}
-        assert trainer.run_id(record, model) == name
+        assert [w.shape for w in model.weights] == [w.shape for w in pretrained.load(name).weights]
+        repeatable += (
+            trainer.run_id({**record, "model": spec.record, "recipe": asdict(recipe)}, model) == name
+        )
+        assert ("started_from" in record) == (name in pretrained.ANSWERING)
+    assert repeatable == 1
 
 
 def test_the_models_of_the_package_take_at_most_six_megabytes():
@@ -304,7 +278,7 @@ def test_the_package_answers_for_itself_where_a_run_has_the_id_of_its_model(
     run, root, splits, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
-    runs.pack(run, splits, tmp_path)
+    pack_weights.main(str(run.path))
     [packaged, own] = runs.members(root, ["pretrained", run.id])
     np.testing.assert_array_equal(
         packaged.model.get_weights()[0], pretrained.load(run.id).model.get_weights()[0]
@@ -351,105 +325,16 @@ def test_an_answer_by_views_is_the_mean_over_them(run, splits):
     np.testing.assert_allclose(prediction.predict(run.model, faces, shown), both, atol=1e-6)
 
 
-def test_training_can_start_from_the_weights_of_a_run(run, root, splits):
-    slow = Recipe(epochs=1, batch_size=280, optimizer="Adam", learning_rate=1e-9, start=run.id)
-    gone_on = runs.train_or_reuse(splits, SPEC, slow, root=root, progress=False)
-    assert gone_on.id != run.id
-    np.testing.assert_allclose(gone_on.probabilities("public"), run.probabilities("public"), atol=1e-3)
-    with pytest.raises(InputError, match="whose layers are not those of dnn"):
-        runs.train_or_reuse(splits, ModelSpec("dnn", width=0.02), slow, root=root, progress=False)
-
-
-def test_a_deeper_network_starts_as_the_shallower_one_that_it_goes_on_from(root, splits):
-    shallow = pretrained.load("compact-c99a0930bf8b").model
-    deep = models.build(ModelSpec("compact", depth=5), splits.train.pixels, seed=1)
-    deep.get_layer("standardisation").scale = shallow.get_layer("standardisation").scale
-    deep.get_layer("standardisation").offset = shallow.get_layer("standardisation").offset
-    answers = prediction.predict(shallow, splits.train)
-    assert np.abs(prediction.predict(deep, splits.train) - answers).max() > 0.1
-    ancestry.start_from(deep, root, "compact-c99a0930bf8b")
-    np.testing.assert_allclose(prediction.predict(deep, splits.train), answers, atol=1e-5)
-    with pytest.raises(InputError, match=r"name a run of the same network or of one less deep\.$"):
-        ancestry.start_from(shallow, root, pretrained.ANSWERING[0])
-
-
-def test_only_a_network_that_can_grow_starts_as_a_shallower_one(run, root, splits):
-    deeper = models.build(replace(SPEC, depth=9), splits.train.pixels)
-    with pytest.raises(InputError, match=r"name a run of the same network\.$"):
-        ancestry.start_from(deeper, root, run.id)
-
-
-def test_training_can_learn_from_what_other_runs_answer(run, root, splits):
-    recipe = Recipe(epochs=2, batch_size=64, optimizer="Adam", teachers=run.id, distillation=0.4)
-    taught = runs.train_or_reuse(splits, SPEC, recipe, root=root, progress=False)
-    assert taught.record["recipe"]["teachers"] == run.id
-    assert taught.record["teaching"]["cpu_seconds"] > 0
-    assert taught.history["loss"][0] != run.history["loss"][0]
-    assert not list(taught.path.glob("taught-*"))
-
-
-def test_a_teacher_answers_once_however_often_training_stops(run, root, splits, tmp_path):
-    recipe = Recipe(teachers=run.id, distillation=0.4)
-    learner = runs.Run(tmp_path)
-    first = ancestry.teach(learner, root, splits.train, recipe, progress=False)
-    second = ancestry.teach(learner, root, splits.train, recipe, progress=False)
-    assert first.cpu_seconds == second.cpu_seconds
-    np.testing.assert_array_equal(first.answers, second.answers)
-    np.testing.assert_allclose(first.answers, prediction.predict(run.model, splits.train), atol=1e-6)
-    [kept] = tmp_path.glob("taught-*")
-    kept.write_bytes(kept.read_bytes()[:1000])
-    again = ancestry.teach(learner, root, splits.train, recipe, progress=False)
-    np.testing.assert_allclose(first.answers, again.answers, atol=1e-6)
-
-
-def test_a_teacher_answers_in_the_precision_of_the_run_that_learns(run, root, splits, tmp_path):
-    recipe = Recipe(teachers=run.id, distillation=0.4, precision="mixed_bfloat16")
-    coarse = ancestry.teach(runs.Run(tmp_path), root, splits.train, recipe, progress=False).answers
-    fine = prediction.predict(run.model, splits.train)
-    np.testing.assert_allclose(coarse, fine, atol=0.05)
-    assert np.abs(coarse - fine).max() > 1e-4  # bfloat16 has 8 bits, float32 24
-
-
-@pytest.mark.parametrize("taken_over", [{"start": "?"}, {"teachers": "?", "distillation": 0.3}])
-def test_no_face_is_held_out_that_an_ancestor_learned_from(run, root, splits, taken_over):
-    recipe = replace(
-        RECIPE, epochs=1, **{key: run.id if value == "?" else value for key, value in taken_over.items()}
-    )
-    with pytest.raises(InputError, match=r"learned from stripes with SEED 0 and VALIDATION 0\.15"):
-        runs.train_or_reuse(splits, SPEC, recipe, seed=1, root=root, progress=False)
-    with pytest.raises(InputError, match="may have learned from faces that this run would hold out"):
-        runs.train_or_reuse(splits, SPEC, replace(recipe, validation=0.2), root=root, progress=False)
-    unjudged = runs.train_or_reuse(splits, SPEC, replace(recipe, validation=0), root=root, progress=False)
-    assert "validation" not in unjudged.metrics["accuracy"]
-
-
-def test_other_faces_in_between_hide_no_ancestor(root, splits):
-    quick = replace(RECIPE, epochs=1, validation=0)
-    first = runs.train_or_reuse(splits, SPEC, quick, root=root, progress=False)
-    drawings = replace(splits, train=splits.train[:70], tests={}, drawn=not splits.drawn)
-    between = runs.train_or_reuse(drawings, SPEC, replace(quick, start=first.id), root=root, progress=False)
-    with pytest.raises(InputError, match=f"START names {first.id}, which may have learned from faces"):
-        runs.train_or_reuse(splits, SPEC, replace(RECIPE, start=between.id), root=root, progress=False)
-
-
-@pytest.mark.parametrize("name", ["newest", "cnn-", "../cnn", "model.keras"])
-def test_an_ancestor_is_named_by_its_whole_id(root, run, splits, name):
-    with pytest.raises(InputError, match="no complete run of this whole id"):
-        runs.train_or_reuse(splits, SPEC, replace(RECIPE, start=name), root=root, progress=False)
-
-
 def test_a_report_goes_on_with_a_training_that_was_stopped(run, splits, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "weights")
-    runs.pack(run, splits, tmp_path / "weights")
-    steps = iter(range(3))
+    pack_weights.main(str(run.path))
 
-    def stop(clock):
-        if next(steps, None) is None:
-            raise KeyboardInterrupt
-        return True
+    def write_and_stop(path, checkpoint, write=checkpoints.write):
+        write(path, checkpoint)
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(checkpoints.Clock, "rings", stop)
+        patched.setattr(checkpoints, "write", write_and_stop)
         runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path, progress=False)
     gone_on = runs.train_or_reuse(splits, SPEC, RECIPE, root=tmp_path, progress=False, ready_made=True)
     assert not gone_on.record.get("pretrained")

@@ -42,7 +42,7 @@ _REAL: dict[str, _Range] = {
     "LIGHT": _from(0, 1),
     "KEEP": ("a share above 0 and at most 1", lambda value: 0 < value <= 1),
     **dict.fromkeys(("VALIDATION", "CONV_DROPOUT", "DENSE_DROPOUT", "LABEL_SMOOTHING"), _below(1)),
-    **dict.fromkeys(("VOTES", "DISTILLATION"), _below(0.5)),
+    "VOTES": _below(0.5),
     **dict.fromkeys(("ERASE", "PUBLIC_ACCURACY", "PRIVATE_ACCURACY"), _SHARE),
     **dict.fromkeys(("DNN_PUBLIC_ACCURACY", "DNN_PRIVATE_ACCURACY"), _SHARE),
 }

@@ -108,7 +108,7 @@ def _run(notebooks: Sequence[Path], folder: Path, source: str, report: build.Bui
 
 
 def _lend_runs(notebooks: Sequence[Path], old: str, root: Path) -> None:
-    """Let a folder have the runs that the report was given (START, TEACHERS, ENSEMBLE), not those that it trained."""
+    """Let a folder have the runs that the report was given (ENSEMBLE), not those that it trained."""
     trained = {execute.facts(notebook).get("run", {}).get("id") for notebook in notebooks}
     root.mkdir(parents=True, exist_ok=True)
     for run in (ROOT / "notebooks" / old).glob("*/run.json"):

@@ -11,7 +11,7 @@ from fer_lib.runs.comparison import (
 )
 from fer_lib.runs.folder import Run, accuracies, find, is_complete, newest, require_unmeasured
 from fer_lib.runs.members import Member, members
-from fer_lib.runs.trainer import divide, faces_of, pack, train_or_reuse
+from fer_lib.runs.trainer import divide, faces_of, train_or_reuse
 
 __all__ = [
     "Member",
@@ -25,7 +25,6 @@ __all__ = [
     "is_complete",
     "members",
     "newest",
-    "pack",
     "ratios",
     "require_same_validation",
     "require_unmeasured",

@@ -92,6 +92,4 @@ def _of_package(name: str) -> Member:
 
 def _title(run_id: str, record: Mapping[str, Any]) -> str:
     seen = f"{record['faces']['train']:,} faces of {record['data']['source']}"
-    start = record["recipe"]["start"]
-    on_from = f", which went on from {start}" if start else ""
-    return f"{run_id}, trained for {record['recipe']['epochs']} epochs on {seen}{on_from}"
+    return f"{run_id}, trained for {record['recipe']['epochs']} epochs on {seen}"

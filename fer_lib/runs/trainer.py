@@ -23,14 +23,13 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
-from fer_lib import checkpoints, evaluation, models, pretrained, rounding, training
+from fer_lib import checkpoints, evaluation, models, pretrained, training
 from fer_lib.checkpoints import Checkpoint
 from fer_lib.data import split_validation
 from fer_lib.errors import InputError
 from fer_lib.faces import Faces, FaceSplits
 from fer_lib.files import replacing
 from fer_lib.prediction import predict
-from fer_lib.runs import ancestry
 from fer_lib.runs.folder import (
     Run,
     is_complete,
@@ -44,7 +43,6 @@ from fer_lib.runs.folder import (
 from fer_lib.runs.interrupts import Interrupted, held_interrupts
 from fer_lib.spec import ModelSpec, Recipe
 from fer_lib.startup import progress_options
-from fer_lib.training import Position
 
 FORMAT = 2
 """Part of every id: raised when code changes what the same model and recipe lead to."""
@@ -84,7 +82,7 @@ def train_or_reuse(
     record = {
         "format": FORMAT,
         "model": spec.record,
-        "recipe": recipe.record,
+        "recipe": asdict(recipe),
         "data": {"fingerprint": _fingerprint(splits, recipe), "source": splits.source, "drawn": splits.drawn},
         "faces": {
             "train": len(train),
@@ -96,8 +94,6 @@ def train_or_reuse(
     untrained = models.build(spec, train.pixels, seed=seed, precision=recipe.precision)
     run = Run(root / run_id(record, untrained))
     checkpoint = run.path / CHECKPOINT
-    if not (checkpoint.exists() or is_complete(run.path)):
-        ancestry.require_unseen(root, recipe.record, record)
     run.path.mkdir(parents=True, exist_ok=True)
     with _locked(run):
         _clear_partial(run)
@@ -114,7 +110,6 @@ def train_or_reuse(
                     recipe,
                     seed=seed,
                     record=record,
-                    root=root,
                     progress=progress,
                 )
         _predict_new_tests(run, splits)
@@ -133,28 +128,6 @@ def faces_of(run: Run, splits: FaceSplits) -> tuple[Faces, Faces]:
             f"({splits.source}); name a run and the data that it learned from."
         )
     return divide(splits, Recipe(**run.record["recipe"]), seed=run.record["seed"])
-
-
-def pack(run: Run, splits: FaceSplits, folder: Path = pretrained.FOLDER) -> Path:
-    """Write a complete run's model as one that comes with the package.
-
-    Raises:
-        InputError: The run was trained on other faces than these, or its weights are the package's already.
-    """
-    if run.record.get("pretrained"):
-        raise InputError(
-            f"Run {run.id} has the weights that come with the package, rounded already; "
-            "fer-lib train trains it anew, to be packed."
-        )
-    train, _ = faces_of(run, splits)
-    some = np.random.default_rng(0).permutation(len(train))[: rounding.FACES]
-    dropped = ("tests", "status", "completed")
-    record = {key: value for key, value in run.record.items() if key not in dropped}
-    path = folder / f"{run.id}.npz"
-    pretrained.save(
-        path, run.model, train.pixels[some, ..., np.newaxis], record=record, history=_rows(run.history)
-    )
-    return path
 
 
 def _fingerprint(splits: FaceSplits, recipe: Recipe) -> str:
@@ -220,70 +193,48 @@ def _train(
     *,
     seed: int,
     record: dict[str, Any],
-    root: Path,
     progress: bool,
 ) -> None:
-    teaching = ancestry.teach(run, root, train, recipe, progress=progress)
     training.compile_model(model, recipe, len(train))
-    path = run.path / CHECKPOINT
-    position, epochs = Position(), list[dict[str, Any]]()
-    found = checkpoints.read(path)
+    path, epochs = run.path / CHECKPOINT, list[dict[str, Any]]()
     here = {"versions": _versions(), "machine": _machine()}
     record = {**record, **here, "started": _now()}
-    if teaching:
-        record["teaching"] = {"seconds": teaching.seconds, "cpu_seconds": teaching.cpu_seconds}
-    if found:
-        position, epochs, arrays = found
-        _restore(model, arrays, path)
+    if found := checkpoints.read(path):
+        epochs = found.epochs
+        _restore(model, found.arrays, path)
         with suppress(InputError):  # a damaged file; what it held is known again but for the time
             begun = read_json(run.path / "run.json")
             record.update({key: begun[key] for key in (*here, "started")})
             later = begun.get("went_on_with", [])
             last = later[-1] if later else {key: begun[key] for key in here}
             record["went_on_with"] = later if here == last else [*later, here]
-    elif recipe.start:
-        ancestry.start_from(model, root, recipe.start)
     write_json(run.path / "run.json", {**record, "status": "training"})
-    name, clock = record["model"]["name"], checkpoints.Clock()
-
-    def save(position: Position) -> None:
-        clock.time(lambda: checkpoints.write(path, Checkpoint(position, epochs, training.state(model))))
-
+    name = record["model"]["name"]
     with (
         held_interrupts() as interrupted,
         tqdm(
             **progress_options(f"{name}: training"),
             total=recipe.epochs * len(train),
-            initial=position.epochs * len(train) + position.faces,
+            initial=len(epochs) * len(train),
             unit="face",
             unit_scale=True,
             disable=not progress,
         ) as bar,
     ):
 
-        def on_step(position: Position) -> None:
-            bar.update(position.epochs * len(train) + position.faces - bar.n)
-            stopped = interrupted()
-            if stopped or clock.rings():
-                save(position)
-            if stopped:
+        def on_step(faces: int) -> None:
+            bar.update(faces)
+            if interrupted():
                 raise Interrupted(
-                    f"{run.id} stopped in epoch {position.epochs + 1} of {recipe.epochs} and saved that; "
-                    "the same command goes on from there"
+                    f"{run.id} stopped in epoch {len(epochs) + 1} of {recipe.epochs}; the same command goes on "
+                    f"{f'after epoch {len(epochs)}, which is saved' if epochs else 'from the beginning'}"
                 )
 
         for epoch in training.train(
-            model,
-            train,
-            validation,
-            recipe,
-            seed=seed,
-            start=position,
-            taught=teaching.answers if teaching else None,
-            on_step=on_step,
+            model, train, validation, recipe, seed=seed, epochs_done=len(epochs), on_step=on_step
         ):
             epochs.append(asdict(epoch))
-            save(Position(epochs=epoch.epoch))
+            checkpoints.write(path, Checkpoint(epochs, training.state(model)))
             with replacing(run.path / "history.csv") as temporary:
                 pd.DataFrame(epochs).to_csv(temporary, index=False)
             bar.set_description(f"{name}: epoch {epoch.epoch}/{recipe.epochs}")
@@ -295,7 +246,7 @@ def _train(
     trained = models.build(ModelSpec(**record["model"]), train.pixels)
     trained.set_weights(model.get_weights())
     _complete_run(run, trained, train, validation, pd.DataFrame(epochs), record)
-    _drop_progress(run)
+    path.unlink(missing_ok=True)
 
 
 def _restore(model: keras.Model, arrays: list[npt.NDArray[Any]], path: Path) -> None:
@@ -313,12 +264,7 @@ def _clear_partial(run: Run) -> None:
     for left in run.path.glob(".*-*.*"):
         left.unlink(missing_ok=True)
     if is_complete(run.path):
-        _drop_progress(run)
-
-
-def _drop_progress(run: Run) -> None:
-    (run.path / CHECKPOINT).unlink(missing_ok=True)
-    ancestry.forget(run)
+        (run.path / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _take_over(run: Run, train: Faces, validation: Faces) -> None:
@@ -326,10 +272,6 @@ def _take_over(run: Run, train: Faces, validation: Faces) -> None:
     found = pretrained.load(run.id)
     record = {**found.record, "pretrained": True}
     _complete_run(run, found.model, train, validation, pd.DataFrame(found.history), record)
-
-
-def _rows(history: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in history.to_dict(orient="records")]
 
 
 def _complete_run(

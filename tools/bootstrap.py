@@ -1,4 +1,4 @@
-"""Set up `.venv` with the locked packages: `python3 fer_lib/bootstrap.py`.
+"""Set up `.venv` with the locked packages: `python3 tools/bootstrap.py`.
 
 Standard library only, no root, nothing asked. uv installs in seconds where pip can fetch it; else pip does it in
 minutes. Debian's python3 without python3-venv has no ensurepip: then pip comes from its wheel on PyPI.
@@ -80,7 +80,7 @@ def _install() -> None:
     os.environ.setdefault("UV_SYSTEM_CERTS", "true")
     install = uv if _works(*pip, "install", "uv") and _works(*uv, *requirements) else [*pip, "install"]
     if install is not uv:
-        print("uv is not to be had; pip installs instead, which takes some minutes ...", file=sys.stderr)
+        print("uv is not available; falling back to pip, which takes some minutes ...", file=sys.stderr)
         _run(*install, *requirements)
     _run(*install, "--no-deps", "--no-build-isolation", "--editable", ROOT)
 
