@@ -47,7 +47,7 @@ Points an hour are by the clock, whatever else the machine does. {machine}.
 |---|---|---|---|
 {rows}
 
-A sweep starts a kernel once a worker, a shell loop for each point."""
+A sweep and a shell loop start a kernel for each point; a shell loop starts papermill too."""
 
 
 def main() -> None:
