@@ -47,7 +47,7 @@ Points an hour are by the clock, whatever else the machine does. {machine}.
 |---|---|---|---|
 {rows}
 
-A sweep starts a kernel once a worker, a shell loop for each point."""
+A sweep and a shell loop start a kernel for each point; a shell loop starts papermill too."""
 
 
 def main() -> None:
@@ -140,7 +140,7 @@ def train_bare(root: Path, points: Sequence[Parameters]) -> None:
 def measure_sweep(points: Sequence[Parameters], folder: Path, workers: int) -> tuple[float, float]:
     """CPU and wall seconds of `fer-lib sweep`, with all processes that it starts."""
     file = folder.with_suffix(".yaml")
-    own = [{name: value for name, value in point.items() if name not in spec.OWN} for point in points]
+    own = [{name: value for name, value in point.items() if name not in spec.RESERVED} for point in points]
     file.write_text(yaml.safe_dump({"notebook": "q1_cnn", "list": own}))
     command = [sys.executable, "-m", "fer_lib.cli", "sweep", file, "--out", folder, "--workers", workers]
     return _measure(shlex.join(map(str, [*command, "--language", "en"])))

@@ -163,7 +163,7 @@ def report(options: argparse.Namespace) -> None:
 
 def sweep(options: argparse.Namespace) -> None:
     """Run the points of a sweep that are missing, or list them."""
-    from fer_lib.sweep import estimate, run, spec
+    from fer_lib.sweep import run, spec
 
     asked = spec.read(options.file, quick=options.quick, settings=_settings(options))
     plan = run.Plan(
@@ -172,15 +172,14 @@ def sweep(options: argparse.Namespace) -> None:
         run_root=options.runs or options.out / "runs",
         source=options.data,
         language=options.language,
-        limits=run.limits(options.timeout, options.memory, options.workers),
+        timeout=options.timeout,
+        memory=options.memory,
     )
     if options.dry_run:
-        print(estimate.describe(plan, options.workers))
+        import_keras()
+        print(run.list_points(plan))
     else:
-        engine = run.local_engine(options.workers)
-        if options.scheduler:
-            engine = run.cluster_engine(plan, options.scheduler)
-        print(run.run_sweep(plan, engine, workers=options.workers))
+        print(run.run_sweep(plan, workers=options.workers, scheduler=options.scheduler))
 
 
 def verify(options: argparse.Namespace) -> None:
@@ -309,7 +308,7 @@ def _parser() -> argparse.ArgumentParser:
     many = commands.add_parser("sweep", help="run a notebook over many parameters")
     many.add_argument("file", type=Path, help="a file such as those in notebooks/sweeps")
     many.add_argument("--quick", action="store_true", help="take the file's quick form")
-    many.add_argument("--dry-run", action="store_true", help="list the points and about how long they take")
+    many.add_argument("--dry-run", action="store_true", help="list the points and their sizes")
     many.add_argument(
         "--workers", type=_positive, default=_cores(), help="points at once (default: one a core)"
     )

@@ -176,7 +176,7 @@ def test_leaked_faces_are_left_out_of_what_is_converted(course, done, tmp_path):
             ["report", "--set", "STUDENT_NAM=王小明"],
             "Unknown parameter: STUDENT_NAM; did you mean STUDENT_NAME?",
         ),
-        (["sweep", ""], "Name a sweep's file as SWEEP=...; notebooks/sweeps has augmentation.yaml"),
+        (["sweep", ""], "name a sweep's file as SWEEP=...; notebooks/sweeps has augmentation.yaml"),
         (
             ["sweep", ROOT / "notebooks/sweeps/faces.yaml", "--set", "data=x.csv"],
             "DATA is no parameter of a sweep",

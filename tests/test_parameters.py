@@ -161,5 +161,5 @@ def test_sweep_may_vary_what_its_profile_sets_down_to_0(tmp_path):
     file.write_text("notebook: q1_cnn\nprofile: compact\ngrid: {SMALL_EPOCHS: [0, 9]}")
     assert [point["SMALL_EPOCHS"] for point in spec.read(file).points] == [0, 9]
     file.write_text("notebook: q1_cnn\ngrid:\n  OPTIMIZER: [adam]")
-    with pytest.raises(InputError, match="line 3: Unknown OPTIMIZER: adam; did you mean Adam"):
+    with pytest.raises(InputError, match="in `grid` Unknown OPTIMIZER: adam; did you mean Adam"):
         spec.read(file)

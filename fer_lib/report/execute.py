@@ -192,6 +192,7 @@ def execute(
     *,
     fingerprint: str,
     kernel: Any = None,
+    papermill_options: Mapping[str, Any] | None = None,
 ) -> tuple[Path, bool]:
     """Execute a notebook, unless `out` holds it as it would come out.
 
@@ -201,6 +202,7 @@ def execute(
         out: Folder for the executed notebook.
         fingerprint: Of what lies in the places that its parameters name: the faces, the facts of other notebooks.
         kernel: A kernel that outlives the notebook, with `manager` and `terminal`; by default one of its own.
+        papermill_options: Further options of `papermill.execute_notebook`.
 
     Returns:
         The executed notebook, and whether it was run now.
@@ -208,6 +210,7 @@ def execute(
     Raises:
         CellError: A cell failed.
         KernelDied: The kernel died.
+        TimeoutError: A cell took longer than `papermill_options` let it.
         InputError: A cell met bad input (an undefined name in a passage, a malformed data file).
         KeyboardInterrupt: Ctrl-C; it says where training stopped, if it did.
     """
@@ -219,7 +222,7 @@ def execute(
 
     out.mkdir(parents=True, exist_ok=True)
     try:
-        notebook = _run_cells(name, parameters, running, kernel)
+        notebook = _run_cells(name, parameters, running, kernel, papermill_options or {})
     except PapermillExecutionError as error:
         if error.ename in ("Interrupted", "KeyboardInterrupt"):
             running.unlink()
@@ -230,8 +233,10 @@ def execute(
         if error.ename == "InputError":
             raise InputError(f"{where}{error.evalue} {kept}") from None
         raise CellError(f"{where}{error.ename}: {error.evalue}\n{kept}") from None
+    except TimeoutError:
+        raise TimeoutError(f"{name}.ipynb was stopped.{_kept(running, failed)}") from None
     except RuntimeError as error:  # nbclient's, of a kernel that died in a cell or before the first one
-        kept = f"\nThe notebook up to there: {running.replace(failed)}" if running.exists() else ""
+        kept = _kept(running, failed)
         raise KernelDied(
             f"{name}.ipynb: its kernel died (killed, or out of memory): {error}.{kept}"
         ) from None
@@ -244,6 +249,11 @@ def execute(
     running.replace(target)
     failed.unlink(missing_ok=True)
     return target, True
+
+
+def _kept(running: Path, failed: Path) -> str:
+    """Where the notebook is as far as it was executed, if any of it was written."""
+    return f"\nThe notebook up to there: {running.replace(failed)}" if running.exists() else ""
 
 
 def _drop_progress_bars(notebook: Any) -> None:
@@ -285,7 +295,9 @@ def read_notebook(path: Path) -> dict[str, Any]:
     return content
 
 
-def _run_cells(name: str, parameters: Parameters, running: Path, kernel: Any) -> Any:
+def _run_cells(
+    name: str, parameters: Parameters, running: Path, kernel: Any, options: Mapping[str, Any]
+) -> Any:
     import papermill
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -299,8 +311,7 @@ def _run_cells(name: str, parameters: Parameters, running: Path, kernel: Any) ->
             progress_bar=False,
             start_timeout=START_TIMEOUT,
             km=manager,
-            stdout_file=terminal,
-            stderr_file=terminal,
+            **{"stdout_file": terminal, "stderr_file": terminal, **options},
         )
 
 

@@ -1,18 +1,21 @@
-"""The leaderboard of a sweep: a row for each point, the best validation accuracy first.
+"""The leaderboard of a sweep, as a table and as a page: a row for each point, the best validation accuracy first.
 
-Models are compared on validation faces alone: a choice by test faces would make their accuracy mean nothing.
+Models are compared on validation faces alone: choosing by test faces would make test accuracy mean nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pandas as pd
 
 from fer_lib.errors import InputError
-from fer_lib.files import replacing
+from fer_lib.files import REPORT, replacing, write_text
+from fer_lib.labels import label_file, labels
 
 MEASURED = (
     "accuracy",
@@ -30,6 +33,13 @@ _LAST = ("run", "data", "notebook", "error")
 """Columns of texts: the run's id, the fingerprint of the faces that it learned from, where its notebook lies."""
 _FILE = "leaderboard.csv"
 _SHOWN = 10
+_MIN_DRAWN = 3  # models that make a figure
+_FORMATS = {
+    **dict.fromkeys(("accuracy", "low", "high"), "{:.1%}"),
+    **dict.fromkeys(("rank", "point", "parameters"), "{:,.0f}"),
+    **dict.fromkeys(("cpu_seconds", "mega_multiply_adds"), "{:,.1f}"),
+    "thousand_predictions": "{:.2f}",
+}
 
 
 def row(point: int, varied: Mapping[str, Any], facts: Mapping[str, Any], notebook: str) -> dict[str, Any]:
@@ -72,18 +82,6 @@ def write(frame: pd.DataFrame, folder: Path) -> Path:
     return folder / _FILE
 
 
-def path_in(folder: Path) -> Path:
-    """The leaderboard's file in the folder of a sweep.
-
-    Raises:
-        InputError: There is none.
-    """
-    path = (folder / _FILE).resolve()
-    if not path.is_file():
-        raise InputError(f"There is no leaderboard {path}; make it with `make sweep`, name its folder.")
-    return path
-
-
 def read(folder: Path, *, notebook: str = "", faces: str = "") -> pd.DataFrame:
     """The leaderboard in the folder of a sweep, without the points that failed.
 
@@ -95,7 +93,9 @@ def read(folder: Path, *, notebook: str = "", faces: str = "") -> pd.DataFrame:
     Raises:
         InputError: There is none, it is none of ours, every point failed, or it is another sweep than wanted.
     """
-    path = path_in(folder)
+    path = (folder / _FILE).resolve()
+    if not path.is_file():
+        raise InputError(f"There is no leaderboard {path}; make it with `make sweep`, name its folder.")
     frame = pd.read_csv(path, dtype=dict.fromkeys(_LAST, str))
     if missing := {"rank", "point", *MEASURED, *_LAST} - set(frame.columns):
         raise InputError(f"{path} has no column {sorted(missing)[0]}; `make sweep` writes one that has.")
@@ -150,3 +150,66 @@ def pareto_front(frame: pd.DataFrame) -> list[bool]:
 def varied(frame: pd.DataFrame) -> list[str]:
     """The columns of varied parameters."""
     return [str(name) for name in frame.columns if str(name).isupper()]
+
+
+def write_page(
+    frame: pd.DataFrame, folder: Path, *, name: str, points: int, running: bool, language: str
+) -> Path:
+    """Write `leaderboard.html`, one file that needs no network.
+
+    Args:
+        frame: From `table`.
+        folder: Of the sweep.
+        name: Of the sweep.
+        points: How many it has in all.
+        running: Whether more is to come; until then the page reloads itself and has no figures.
+        language: Of its words.
+    """
+    ended = frame[frame["accuracy"].notna()]
+    counts = {"name": name, "points": points, "ended": len(frame), "failed": len(frame) - len(ended)}
+    say = {key: str(text).format_map(counts) for key, text in label_file(language)["sweep"].items()}
+    keys = ["chosen", "front"] + ["failed"] * bool(counts["failed"]) + ["running"] * running
+    keys += ["stopped"] * (not running and len(frame) < points)
+    word = {**labels(language), "accuracy": labels(language)["validation_accuracy"]}
+    shown = [str(column) for column in frame.columns if column not in _LAST]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(REPORT / "templates"), autoescape=True, trim_blocks=True
+    )
+    text = environment.get_template("leaderboard.html.j2").render(
+        language=language,
+        title=say["title"],
+        running=running,
+        sentences=[say[key] for key in keys],
+        columns=[word.get(column, column) for column in shown],
+        run=word["run"],
+        error=word["error"] if counts["failed"] else "",
+        rows=list(_rows(frame, shown)),
+        figures=[(say[key], svg) for key, svg in _figures(ended, language)] if not running else [],
+    )
+    write_text(folder / "leaderboard.html", text)
+    return folder / "leaderboard.html"
+
+
+def _rows(frame: pd.DataFrame, shown: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for on_front, (_, row) in zip(pareto_front(frame), frame.iterrows(), strict=True):
+        cells = ["" if pd.isna(row[key]) else _FORMATS.get(key, "{}").format(row[key]) for key in shown]
+        texts = {key: "" if pd.isna(row[key]) else str(row[key]) for key in _LAST}
+        yield {"front": on_front, "cells": cells, **texts}
+
+
+def _figures(frame: pd.DataFrame, language: str) -> Iterator[tuple[str, str]]:
+    """The key of the caption, and the figure as SVG."""
+    from fer_lib import plots
+
+    names = [name for name in varied(frame) if frame[name].nunique() > 1]
+    if len(frame) < _MIN_DRAWN:
+        return
+    plots.use_style(language)
+    drawn = {"cost": plots.cost_and_accuracy(frame, pareto_front(frame), language=language)}
+    if names:
+        drawn["parallel"] = plots.parallel_coordinates(frame, names, language=language)
+        drawn["effects"] = plots.parameter_effects(frame, names, language=language)
+    for key, figure in drawn.items():
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        yield key, buffer.getvalue()[buffer.getvalue().index("<svg") :]

@@ -1,7 +1,7 @@
-"""A sweep's file: one notebook over many parameters, checked before anything starts, errors with their line.
+"""A sweep's YAML file: one notebook over many parameters, checked before anything starts.
 
     notebook: q1_cnn              # or q2_dnn
-    profile: quick                # whose parameters to start from (default quick)
+    profile: quick                # whose settings to start from (default quick)
     parameters: {EPOCHS: 5}       # what all points share, over the profile's
     grid:                         # all combinations; or `list:`, or `random:`
       WIDTH: [0.0625, 0.125]
@@ -19,7 +19,8 @@ that the points have.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -32,11 +33,12 @@ from fer_lib import profiles
 from fer_lib.errors import InputError
 from fer_lib.report import execute
 from fer_lib.report.parameters import Parameters, Scalar, as_type, require_known
+from fer_lib.spec import from_settings
 
 NOTEBOOKS = ("q1_cnn", "q2_dnn")
 """The notebooks that train, and so can be swept."""
 
-OWN = {
+RESERVED = {
     "DATA": "give the data as make DATA=... or --data",
     "LANGUAGE": "give the language as make LANGUAGE=... or --language",
     "RUN_ROOT": "give the folder of runs as --runs",
@@ -53,7 +55,7 @@ COMMON = ("SEED", "VALIDATION")
 MAX_POINTS = 10_000
 _FORMS = ("grid", "list", "random")
 _ENTRIES = ("notebook", "profile", "parameters", "cnn", "quick", *_FORMS)
-_DIGITS = 3  # of a number drawn at random: it is read by people, and typed again
+_DIGITS = 3  # of a number drawn at random: people read it and type it again
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,11 @@ class Sweep:
     """What to run.
 
     Attributes:
-        name: The file's name, with `-quick` after it in the quick form.
+        name: The file's name, followed by `-quick` in the quick form.
         notebook: The notebook to run.
         varied: The parameters in which points differ, in the order of the file.
         points: All parameters of each point.
-        cnns: All parameters of the q1_cnn runs to compare with, for q2_dnn: one for all points of the same `common`.
+        cnns: All parameters of the q1_cnn runs to compare with, for q2_dnn: one for all points of the same `COMMON`.
         profile: Whose settings the points start from.
     """
 
@@ -86,92 +88,42 @@ def read(path: Path, *, quick: bool = False, settings: Mapping[str, str] | None 
         settings: Texts by parameter name, over the file's fixed parameters.
 
     Raises:
-        InputError: The file cannot be read, or an entry, a name, a value or a point cannot be used; with its line.
+        InputError: The file cannot be read, or an entry, a name, a value or a point cannot be used.
     """
-    entries = _entries(path, quick=quick)
-    if "notebook" not in entries:
-        raise InputError(f"{path} names no notebook; begin it with `notebook: q1_cnn`.")
-    notebook = _choice(entries["notebook"], NOTEBOOKS, "notebook of a sweep")
-    profile = "quick"
-    if "profile" in entries:
-        profile = _choice(entries["profile"], profiles.profile_names(), "profile")
-    bases = execute.resolve(profile, names=list(NOTEBOOKS))
-    base = {**bases[notebook], **_parameters(entries.get("parameters"), bases[notebook])}
-    varied, named = _varied(path, entries, base)
-    for name, text in (settings or {}).items():
-        base[name] = _setting(name, text, base, varied)
-    points = tuple({**base, **point} for point in named)
-    if not all(point["VALIDATION"] for point in points):
-        raise InputError(
-            f"{path} needs VALIDATION above 0: a sweep's models are judged by the faces held out."
-        )
-    cnns: tuple[Parameters, ...] = ()
-    if notebook == "q2_dnn":
-        cnns = _cnns(entries.get("cnn"), bases["q1_cnn"], points)
-    elif "cnn" in entries:
-        raise _error(entries["cnn"], "`cnn` describes what q2_dnn compares with; q1_cnn needs none.")
-    name = path.stem + ("-quick" if quick else "")
-    return Sweep(name, notebook, varied, points, cnns, profile)
-
-
-def _entries(path: Path, *, quick: bool) -> dict[str, yaml.Node]:
-    """The entries of the file by name; of its quick form, those of `quick` over them."""
-    if not path.is_file():
-        there = ", ".join(
-            sorted(file.name for file in (execute.ROOT / "notebooks" / "sweeps").glob("*.yaml"))
-        )
-        what = f"There is no sweep {path}" if path.name else "Name a sweep's file as SWEEP=..."
-        raise InputError(f"{what}; notebooks/sweeps has {there or 'none'}.")
-    try:
-        with path.open(encoding="utf-8") as file:
-            root = yaml.compose(file, yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
-    if root is None:
-        raise InputError(f"{path} is empty; begin it with `notebook: q1_cnn`.")
-    entries = _mapping(root, _ENTRIES)
-    if not quick:
-        return entries
-    if "quick" not in entries:
-        raise InputError(f"{path} has no quick form; add one under `quick:`.")
-    changes = _mapping(entries["quick"], tuple(name for name in _ENTRIES if name != "quick"))
-    for name, node in changes.items():
-        both = [entries.get(name), node]
-        if all(isinstance(one, yaml.MappingNode) for one in both) and name != "random":
-            old = {key.value: (key, value) for key, value in entries[name].value}
-            new = {key.value: (key, value) for key, value in node.value}
-            node.value = list({**old, **new}.values())
-    replaced = _FORMS if any(name in changes for name in _FORMS) else ()
-    return {name: node for name, node in entries.items() if name not in replaced} | changes
-
-
-def _varied(
-    path: Path, entries: Mapping[str, yaml.Node], base: Parameters
-) -> tuple[tuple[str, ...], list[Parameters]]:
-    """The names of the varied parameters, and their values in each point."""
-    given = [name for name in _FORMS if name in entries]
-    if len(given) != 1:
-        raise InputError(
-            f"{path} must have one of {', '.join(_FORMS)}; it has {' and '.join(given) or 'none'}."
-        )
-    node = entries[given[0]]
-    named = {"grid": _grid, "list": _list, "random": _random}[given[0]](node, base)
-    varied = tuple(dict.fromkeys(name for point, _ in named for name in point))
-    fixed = _mapping(entries["parameters"]) if "parameters" in entries and given[0] != "list" else {}
-    for name in varied:
-        if name in fixed:
-            raise _error(
-                fixed[name], f"{name} is fixed here, but varied under `{given[0]}`; keep one of them."
+    with _naming(f"{path}:"):
+        content = _quick_form(_load(path)) if quick else _load(path)
+        if "notebook" not in content:
+            raise InputError("no notebook is named; begin with `notebook: q1_cnn`.")
+        notebook, profile = str(content["notebook"]), str(content.get("profile", "quick"))
+        require_known(notebook, NOTEBOOKS, "notebook of a sweep")
+        require_known(profile, profiles.profile_names(), "profile")
+        bases = execute.resolve(profile, names=list(NOTEBOOKS))
+        with _naming("in `parameters`"):
+            fixed = _parameters(content.get("parameters", {}), bases[notebook])
+        base = bases[notebook] | fixed
+        forms = [form for form in _FORMS if form in content]
+        if len(forms) != 1:
+            raise InputError(
+                f"one of {', '.join(_FORMS)} must say which points to run; there is {' and '.join(forms) or 'none'}."
             )
-    lines: dict[tuple[Scalar, ...], int] = {}
-    for point, line in named:
-        key = tuple(point.get(name, base[name]) for name in varied)
-        if key in lines:
-            raise _error(
-                node, f"the points of lines {lines[key]} and {line} are the same: {describe(point)}."
-            )
-        lines[key] = line
-    return varied, [point for point, _ in named]
+        form = forms[0]
+        with _naming(f"in `{form}`"):
+            points = _POINTS[form](content[form], base)
+    varied = tuple(dict.fromkeys(name for point in points for name in point))
+    base |= {name: _setting(name, text, base, varied) for name, text in (settings or {}).items()}
+    whole = tuple(base | point for point in points)
+    with _naming(f"{path}:"):
+        both = [name for name in varied if name in fixed]
+        if both and form != "list":
+            raise InputError(f"{both[0]} is fixed under `parameters`, but varied under `{form}`; keep one.")
+        _check_points(whole, varied, notebook)
+        cnns: tuple[Parameters, ...] = ()
+        if notebook == "q2_dnn":
+            with _naming("in `cnn`"):
+                cnns = _cnns(content.get("cnn", {}), bases["q1_cnn"], whole)
+        elif "cnn" in content:
+            raise InputError("`cnn` describes what q2_dnn compares with; q1_cnn needs none.")
+    return Sweep(path.stem + ("-quick" if quick else ""), notebook, varied, whole, cnns, profile)
 
 
 def describe(point: Parameters) -> str:
@@ -184,69 +136,125 @@ def common(point: Parameters) -> tuple[Scalar, ...]:
     return tuple(point[name] for name in COMMON)
 
 
-def _cnns(node: yaml.Node | None, base: Parameters, points: Iterable[Parameters]) -> tuple[Parameters, ...]:
-    """A CNN for each that points need."""
-    given = _parameters(node, base)
-    if node is not None and (own := [name for name in COMMON if name in given]):
-        raise _error(
-            _mapping(node)[own[0]], f"{own[0]} is no parameter of `cnn`; a CNN has that of its points."
-        )
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that occurs twice, of which YAML would drop the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} occurs twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        names = ", ".join(file.name for file in sorted((execute.ROOT / "notebooks/sweeps").glob("*.yaml")))
+        what = "there is no such sweep" if path.name else "name a sweep's file as SWEEP=..."
+        raise InputError(f"{what}; notebooks/sweeps has {names or 'none'}.")
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"this is not YAML that can be read: {' '.join(str(error).split())}.") from None
+    if not content:
+        raise InputError("the file is empty; begin with `notebook: q1_cnn`.")
+    return _mapping(content, _ENTRIES)
+
+
+def _quick_form(content: dict[str, Any]) -> dict[str, Any]:
+    """The entries of `quick` over the others: mappings entry by entry, one form of points in place of another."""
+    if "quick" not in content:
+        raise InputError("there is no quick form; add one under `quick:`.")
+    with _naming("in `quick`"):
+        changes = _mapping(content["quick"], [name for name in _ENTRIES if name != "quick"])
+    replaced = {name for name in _FORMS if any(form in changes for form in _FORMS)}
+    kept = {name: value for name, value in content.items() if name not in replaced}
+    for name, value in changes.items():
+        before = content.get(name)
+        if isinstance(before, dict) and isinstance(value, dict) and name != "random":
+            value = before | value
+        kept[name] = value
+    return kept
+
+
+def _check_points(points: Iterable[Parameters], varied: tuple[str, ...], notebook: str) -> None:
+    """Raise an InputError unless every point is another one, and a model and a recipe that can be."""
+    found: set[tuple[Scalar, ...]] = set()
+    for point in points:
+        own = {name: point[name] for name in varied}
+        if tuple(own.values()) in found:
+            raise InputError(f"two points are the same: {describe(own)}.")
+        found.add(tuple(own.values()))
+        if not point["VALIDATION"]:
+            raise InputError("VALIDATION must be above 0: a sweep's models are judged by the faces held out.")
+        with _naming(f"the point {describe(own)} cannot be:"):
+            # A DNN of width 0 gets the CNN's number of parameters.
+            from_settings(
+                {**point, "MODEL": "dnn", "WIDTH": point["WIDTH"] or 1} if notebook == "q2_dnn" else point
+            )
+
+
+def _cnns(values: Any, base: Parameters, points: Iterable[Parameters]) -> tuple[Parameters, ...]:
+    """A CNN for each `COMMON` that points have."""
+    given = _parameters(values, base)
+    if own := [name for name in COMMON if name in given]:
+        raise InputError(f"{own[0]} is no parameter of `cnn`; a CNN has that of its points.")
     needed = dict.fromkeys(common(point) for point in points)
     return tuple({**base, **given, **dict(zip(COMMON, values, strict=True))} for values in needed)
 
 
-_Points = list[tuple[Parameters, int]]
+def _grid(axes: Any, base: Parameters) -> list[Parameters]:
+    values = {name: _values(name, items, base) for name, items in _named(axes, base).items()}
+    count = math.prod(map(len, values.values())) if values else 0
+    if not 1 <= count <= MAX_POINTS:
+        raise InputError(f"the grid has {count} points; it must have 1 to {MAX_POINTS:,}.")
+    return [dict(zip(values, point, strict=True)) for point in product(*values.values())]
 
 
-def _grid(node: yaml.Node, base: Parameters) -> _Points:
-    axes = {name: _values(name, values, base) for name, values in _named(node, base).items()}
-    count = math.prod(map(len, axes.values()))
-    if not axes or count > MAX_POINTS:
-        raise _error(
-            node, f"the grid has {count if axes else 'no'} points; it must have 1 to {MAX_POINTS:,}."
-        )
-    line = _line(node)
-    return [(dict(zip(axes, point, strict=True)), line) for point in product(*axes.values())]
+def _list(items: Any, base: Parameters) -> list[Parameters]:
+    return [_parameters(item, base) for item in _items(items, "it")]
 
 
-def _list(node: yaml.Node, base: Parameters) -> _Points:
-    items = _items(node, "`list`")
-    return [(_parameters(item, base), _line(item)) for item in items]
-
-
-def _random(node: yaml.Node, base: Parameters) -> _Points:
-    entries = _mapping(node, ("points", "seed", "over"))
+def _random(entries: Any, base: Parameters) -> list[Parameters]:
+    entries = {"seed": 0, **_mapping(entries, ("points", "seed", "over"))}
     if missing := [name for name in ("points", "over") if name not in entries]:
-        raise _error(node, f"a random search needs `{missing[0]}`.")
-    count = _whole(entries["points"], "points", 1)
-    rng = np.random.default_rng(_whole(entries["seed"], "seed", 0) if "seed" in entries else 0)
-    over = {name: _distribution(name, node, base) for name, node in _named(entries["over"], base).items()}
+        raise InputError(f"a random search needs `{missing[0]}`.")
+    for name, low in (("points", 1), ("seed", 0)):
+        if type(entries[name]) is not int or not low <= entries[name] <= MAX_POINTS:
+            raise InputError(
+                f"{name} must be a whole number from {low} to {MAX_POINTS:,}, but was {entries[name]!r}."
+            )
+    count, rng = entries["points"], np.random.default_rng(entries["seed"])
+    over = {name: _distribution(name, spread, base) for name, spread in _named(entries["over"], base).items()}
     found: dict[tuple[Scalar, ...], Parameters] = {}
     for _ in range(100 * count):
         point = {name: draw(rng) for name, draw in over.items()}
         found.setdefault(tuple(point.values()), point)
         if len(found) == count:
-            return [(point, _line(node)) for point in found.values()]
-    raise _error(
-        entries["points"], f"only about {len(found)} different points exist, but {count} are wanted."
-    )
+            return list(found.values())
+    raise InputError(f"only about {len(found)} different points exist, but {count} are wanted.")
 
 
-def _distribution(name: str, node: yaml.Node, base: Parameters) -> Any:
+_POINTS: Mapping[str, Callable[[Any, Parameters], list[Parameters]]] = {
+    "grid": _grid,
+    "list": _list,
+    "random": _random,
+}
+
+
+def _distribution(name: str, spread: Any, base: Parameters) -> Callable[[np.random.Generator], Scalar]:
     """A function from a random generator to a value."""
-    if isinstance(node, yaml.SequenceNode):
-        values = _values(name, node, base)
+    if isinstance(spread, list):
+        values = _values(name, spread, base)
         return lambda rng: values[int(rng.integers(len(values)))]
-    entries = _mapping(node, ("log", "uniform"))
-    if len(entries) != 1 or isinstance(base[name], str | bool):
-        raise _error(
-            node, f"{name} must be a list of values, or for a number log: [low, high] or uniform: [...]."
+    kind = next(iter(spread), "") if isinstance(spread, dict) and len(spread) == 1 else ""
+    if kind not in ("log", "uniform") or isinstance(base[name], str | bool):
+        raise InputError(
+            f"{name} must be a list of values, or for a number log: [low, high] or uniform: [...]."
         )
-    [(kind, node)] = entries.items()
-    ends = [float(end) for end in _values(name, node, base)]
+    ends = [float(end) for end in _values(name, spread[kind], base)]
     low, high = ends[0], ends[-1]
     if len(ends) != 2 or low > high or (kind == "log" and low <= 0):
-        raise _error(node, f"{name} needs two ends, the lower first{', above 0' if kind == 'log' else ''}.")
+        raise InputError(f"{name} needs two ends, the lower first{', above 0' if kind == 'log' else ''}.")
     whole = type(base[name]) is int
 
     def draw(rng: np.random.Generator) -> Scalar:
@@ -259,100 +267,51 @@ def _distribution(name: str, node: yaml.Node, base: Parameters) -> Any:
     return draw
 
 
-def _values(name: str, node: yaml.Node, base: Parameters) -> list[Scalar]:
-    values: list[Scalar] = []
-    for item in _items(node, name):
-        value = _typed(name, item, base)
-        if value in values:
-            raise _error(item, f"{name} has {value} twice.")
-        values.append(value)
+def _setting(name: str, text: str, base: Parameters, varied: tuple[str, ...]) -> Scalar:
+    """A parameter from the command line."""
+    if name in varied:
+        raise InputError(f"{name} is what the sweep varies; leave it out or change the sweep's file.")
+    return _parameters({name: text}, base)[name]
+
+
+def _parameters(values: Any, base: Parameters) -> Parameters:
+    return {name: as_type(name, value, base[name]) for name, value in _named(values, base).items()}
+
+
+def _values(name: str, items: Any, base: Parameters) -> list[Scalar]:
+    values = [as_type(name, item, base[name]) for item in _items(items, name)]
+    if twice := [value for value in values if values.count(value) > 1]:
+        raise InputError(f"{name} has {twice[0]} twice.")
     return values
 
 
-def _parameters(node: yaml.Node | None, base: Parameters) -> Parameters:
-    if node is None:
-        return {}
-    return {name: _typed(name, value, base) for name, value in _named(node, base).items()}
+def _items(items: Any, what: str) -> list[Any]:
+    if not isinstance(items, list) or not items:
+        raise InputError(f"{what} must be a list, such as [1, 2], but was {items!r}.")
+    return items
 
 
-def _typed(name: str, node: yaml.Node, base: Parameters) -> Scalar:
-    try:
-        return as_type(name, _value(node), base[name])
-    except InputError as error:
-        raise _error(node, str(error)) from None
-
-
-def _setting(name: str, text: str, base: Parameters, varied: tuple[str, ...]) -> Scalar:
-    if name in OWN:
-        raise InputError(f"{name} is no parameter of a sweep: {OWN[name]}.")
-    if name in varied:
-        raise InputError(f"{name} is what the sweep varies; leave it away or change the sweep's file.")
-    require_known(name, set(base) - set(OWN), "parameter")
-    return as_type(name, text, base[name])
-
-
-def _named(node: yaml.Node, base: Parameters) -> dict[str, yaml.Node]:
+def _named(values: Any, base: Parameters) -> dict[str, Any]:
     """A mapping from names of parameters."""
-    entries = _mapping(node)
-    for name, value in entries.items():
-        if name in OWN:
-            raise _error(value, f"{name} is no parameter of a sweep: {OWN[name]}.")
-        _require(value, name, set(base) - set(OWN), "parameter")
-    return entries
+    for name in values if isinstance(values, dict) else ():
+        if name in RESERVED:
+            raise InputError(f"{name} is no parameter of a sweep: {RESERVED[name]}.")
+    return _mapping(values, set(base) - set(RESERVED), "parameter")
 
 
-def _mapping(node: yaml.Node, known: tuple[str, ...] = ()) -> dict[str, yaml.Node]:
-    if not isinstance(node, yaml.MappingNode):
-        raise _error(node, "names with values are wanted here, such as `EPOCHS: 3`.")
-    entries: dict[str, yaml.Node] = {}
-    for key, value in node.value:
-        name = str(key.value)
-        if name in entries:
-            raise _error(key, f"{name} stands here for the second time.")
-        if known:
-            _require(key, name, known, "entry")
-        entries[name] = value
-    return entries
+def _mapping(values: Any, known: Iterable[str], what: str = "entry") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise InputError(f"names with values are wanted, such as `EPOCHS: 3`, but it was {values!r}.")
+    known = list(known)
+    for name in values:
+        require_known(str(name), known, what)
+    return values
 
 
-def _items(node: yaml.Node, what: str) -> Iterator[yaml.Node]:
-    if not isinstance(node, yaml.SequenceNode):
-        raise _error(node, f"{what} must be a list, such as [1, 2].")
-    if not node.value:
-        raise _error(node, f"{what} is empty.")
-    return iter(node.value)
-
-
-def _choice(node: yaml.Node, known: tuple[str, ...] | list[str], what: str) -> str:
-    name = str(_value(node))
-    _require(node, name, known, what)
-    return name
-
-
-def _whole(node: yaml.Node, name: str, low: int) -> int:
-    value = _value(node)
-    if type(value) is not int or not low <= value <= MAX_POINTS:
-        raise _error(node, f"{name} must be a whole number from {low} to {MAX_POINTS:,}, but was {value!r}.")
-    return value
-
-
-def _require(node: yaml.Node, name: str, known: Any, what: str) -> None:
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Have an InputError begin with where it is."""
     try:
-        require_known(name, known, what)
+        yield
     except InputError as error:
-        raise _error(node, str(error)) from None
-
-
-def _value(node: yaml.Node) -> Any:
-    try:
-        return yaml.SafeLoader("").construct_object(node, deep=True)
-    except (ValueError, yaml.YAMLError):  # a 30 February, a tag that nobody knows
-        raise _error(node, "what stands here is no value; write a number, a text, true or false.") from None
-
-
-def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
-
-
-def _error(node: yaml.Node, sentence: str) -> InputError:
-    return InputError(f"{node.start_mark.name}, line {_line(node)}: {sentence}")
+        raise InputError(f"{place} {error}") from None

@@ -32,10 +32,10 @@ def test_grid_has_all_combinations_over_the_fixed_parameters(tmp_path):
 
 
 def test_list_has_its_points_and_what_one_leaves_open_is_the_fixed_value(tmp_path):
-    sweep = read(tmp_path, "notebook: q1_cnn\nprofile: compact\nlist:\n- {EPOCHS: 3}\n- {WIDTH: 0.5}")
+    sweep = read(tmp_path, "notebook: q1_cnn\nprofile: compact\nlist:\n- {EPOCHS: 30}\n- {WIDTH: 0.5}")
     fixed = execute.resolve("compact")["q1_cnn"]
     assert [(p["EPOCHS"], p["WIDTH"], p["MODEL"]) for p in sweep.points] == [
-        (3, fixed["WIDTH"], "compact"),
+        (30, fixed["WIDTH"], "compact"),
         (fixed["EPOCHS"], 0.5, "compact"),
     ]
 
@@ -107,57 +107,57 @@ def test_dense_networks_are_compared_with_cnns_on_the_same_validation_faces(tmp_
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "is empty"),
-        ("{", "is not YAML"),
-        ("grid: {WIDTH: [1]}", "names no notebook"),
-        ("notebook: q1_cnn\nparameters: {EPOCHS: 3}", "must have one of grid, list, random; it has none"),
-        ("notebook: q1_cnn\ngrid: {WIDTH: [1]}\nlist: [{WIDTH: 1}]", "it has grid and list"),
-        ("notebook: q3_confusion\ngrid: {}", "line 1: Unknown notebook of a sweep: q3_confusion"),
-        ("notebook: q1_cnn\nprofile: huge\ngrid: {}", "line 2: Unknown profile: huge"),
-        ("notebook: q1_cnn\ngird: {WIDTH: [1]}", "line 2: Unknown entry: gird; did you mean grid?"),
-        ("notebook: q1_cnn\ngrid:\n  EPOHCS: [1]", "line 3: Unknown parameter: EPOHCS; did you mean EPOCHS?"),
-        ("notebook: q1_cnn\ngrid:\n  EPOCHS:\n  - 1\n  - many", "line 5: EPOCHS must be a whole number"),
-        ("notebook: q1_cnn\ngrid:\n  EPOCHS: [1, true]", "line 3: EPOCHS must be a whole number, but was True"),
-        ("notebook: q1_cnn\ngrid:\n  EPOCHS: [0]", "line 3: EPOCHS must be at least 1, but was 0."),
-        ("notebook: q1_cnn\ngrid:\n  WIDTH: [-0.5]", "line 3: WIDTH must be from 0 to 4, but was -0.5."),
-        ("notebook: q1_cnn\ngrid:\n  WIDTH: [-1]", "line 3: WIDTH must be from 0 to 4, but was -1.0."),
-        ("notebook: q1_cnn\ngrid:\n  WIDTH: [.inf]", "line 3: WIDTH must be a number, but was inf."),
-        ("notebook: q1_cnn\ngrid:\n  WIDTH: [.nan]", "line 3: WIDTH must be a number, but was nan."),
-        ("notebook: q1_cnn\ngrid:\n  WIDTH: [1" + 400 * "0" + "]", "line 3: WIDTH must be a number, but was 1000"),
-        ("notebook: q1_cnn\ngrid:\n  MODEL: [2017-02-30]", "line 3: what stands here is no value"),
-        ("notebook: q1_cnn\ngrid: {}", "line 2: the grid has no points"),
-        ("notebook: q1_cnn\ngrid:\n  EPOCHS: []", "line 3: EPOCHS is empty."),
-        ("notebook: q1_cnn\ngrid:\n  EPOCHS: 3", "line 3: EPOCHS must be a list, such as [1, 2]."),
-        ("notebook: q1_cnn\ngrid: [1]", "line 2: names with values are wanted here"),
-        ("notebook: q1_cnn\ngrid:\n  WIDTH: [1,\n          1.0]", "line 4: WIDTH has 1.0 twice."),
-        ("notebook: q1_cnn\ngrid:\n  SEED: [1]\n  SEED: [2]", "line 4: SEED stands here for the second time."),
-        ("notebook: q1_cnn\nlist:\n- {EPOCHS: 12}\n- {WIDTH: 0.125}", "lines 3 and 4 are the same: WIDTH=0.125."),
-        ("notebook: q1_cnn\nparameters:\n  SEED: 1\ngrid:\n  SEED: [1, 2]", "line 3: SEED is fixed here, but varied"),
-        ("notebook: q1_cnn\ngrid:\n  DATA: [x.csv]", "line 3: DATA is no parameter of a sweep: give the data as make"),
-        ("notebook: q1_cnn\ncnn: {}\ngrid: {SEED: [1]}", "line 2: `cnn` describes what q2_dnn compares with"),
-        ("notebook: q2_dnn\ncnn:\n  EPOCHS: 1\n  SEED: 1\ngrid: {WIDTH: [1]}", "line 4: SEED is no parameter of `cnn`"),
+        ("", "the file is empty"),
+        ("{", "this is not YAML that can be read"),
+        ("notebook: q1_cnn\ngrid:\n  MODEL: [2017-02-30]", "this is not YAML that can be read"),
+        ("notebook: q1_cnn\ngrid: {SEED: [1], SEED: [2]}", "SEED occurs twice"),
+        ("[1]", "names with values are wanted, such as `EPOCHS: 3`, but it was [1]."),
+        ("grid: {WIDTH: [1]}", "no notebook is named"),
+        ("notebook: q1_cnn\nparameters: {EPOCHS: 3}", "which points to run; there is none"),
+        ("notebook: q1_cnn\ngrid: {WIDTH: [1]}\nlist: [{WIDTH: 1}]", "there is grid and list"),
+        ("notebook: q3_confusion\ngrid: {}", "Unknown notebook of a sweep: q3_confusion"),
+        ("notebook: q1_cnn\nprofile: huge\ngrid: {}", "Unknown profile: huge"),
+        ("notebook: q1_cnn\ngird: {WIDTH: [1]}", "Unknown entry: gird; did you mean grid?"),
+        ("notebook: q1_cnn\ngrid: {EPOHCS: [1]}", "in `grid` Unknown parameter: EPOHCS; did you mean EPOCHS?"),
+        ("notebook: q1_cnn\ngrid: {EPOCHS: [1, many]}", "in `grid` EPOCHS must be a whole number, but was 'many'."),
+        ("notebook: q1_cnn\ngrid: {EPOCHS: [1, true]}", "EPOCHS must be a whole number, but was True"),
+        ("notebook: q1_cnn\ngrid: {EPOCHS: [0]}", "EPOCHS must be at least 1, but was 0."),
+        ("notebook: q1_cnn\ngrid: {WIDTH: [.inf]}", "WIDTH must be a number, but was inf."),
+        ("notebook: q1_cnn\ngrid: {WIDTH: [0]}", "the point WIDTH=0.0 cannot be: The width"),
+        ("notebook: q1_cnn\ngrid: {DEPTH: [3]}", "the point DEPTH=3 cannot be: The depth"),
+        ("notebook: q1_cnn\ngrid: {}", "the grid has 0 points"),
+        ("notebook: q1_cnn\ngrid: {EPOCHS: []}", "EPOCHS must be a list, such as [1, 2], but was []."),
+        ("notebook: q1_cnn\ngrid: {EPOCHS: 3}", "EPOCHS must be a list, such as [1, 2], but was 3."),
+        ("notebook: q1_cnn\ngrid: {WIDTH: [1, 1.0]}", "WIDTH has 1.0 twice."),
+        ("notebook: q1_cnn\nlist:\n- {EPOCHS: 12}\n- {WIDTH: 0.125}", "are the same: EPOCHS=12, WIDTH=0.125."),
+        ("notebook: q1_cnn\nparameters: {SEED: 1}\ngrid: {SEED: [1, 2]}", "SEED is fixed under `parameters`, but"),
+        ("notebook: q1_cnn\ngrid: {DATA: [x.csv]}", "DATA is no parameter of a sweep: give the data as make"),
+        ("notebook: q1_cnn\ncnn: {}\ngrid: {SEED: [1]}", "`cnn` describes what q2_dnn compares with"),
+        ("notebook: q2_dnn\ncnn: {SEED: 1}\ngrid: {WIDTH: [1]}", "in `cnn` SEED is no parameter of `cnn`"),
         ("notebook: q1_cnn\ngrid: {SEED: &a " + str([*range(101)]) + ", SMALL_EPOCHS: *a}", "1 to 10,000"),
-        ("notebook: q1_cnn\ngrid: {VALIDATION: [0.15, 0]}", "mine.yaml needs VALIDATION above 0"),
-        ("notebook: q1_cnn\nrandom: {over: {}}", "line 2: a random search needs `points`."),
-        ("notebook: q1_cnn\nrandom:\n  points: 0\n  over: {SEED: [1]}", "line 3: points must be a whole number from 1"),
-        ("notebook: q1_cnn\nrandom:\n  points: 5\n  over: {SEED: [1, 2]}", "line 3: only about 2 different points"),
-        ("notebook: q1_cnn\nrandom:\n  points: 1\n  over: {LEARNING_RATE: {log: [0, 1]}}", "above 0"),
-        ("notebook: q1_cnn\nrandom:\n  points: 1\n  over: {LEARNING_RATE: {log: [1, 2, 3]}}", "needs two ends"),
-        ("notebook: q1_cnn\nrandom:\n  points: 1\n  over: {MODEL: {log: [1, 2]}}", "line 4: MODEL must be a list"),
+        ("notebook: q1_cnn\ngrid: {VALIDATION: [0.15, 0]}", "VALIDATION must be above 0"),
+        ("notebook: q1_cnn\nrandom: {over: {}}", "in `random` a random search needs `points`."),
+        ("notebook: q1_cnn\nrandom: {points: 0, over: {SEED: [1]}}", "points must be a whole number from 1"),
+        ("notebook: q1_cnn\nrandom: {points: 5, over: {SEED: [1, 2]}}", "only about 2 different points"),
+        ("notebook: q1_cnn\nrandom: {points: 1, over: {LEARNING_RATE: {log: [0, 1]}}}", "above 0"),
+        ("notebook: q1_cnn\nrandom: {points: 1, over: {LEARNING_RATE: {log: [1, 2, 3]}}}", "needs two ends"),
+        ("notebook: q1_cnn\nrandom: {points: 1, over: {MODEL: {log: [1, 2]}}}", "MODEL must be a list"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_one_sentence_with_its_line(text, sentence, tmp_path):
+def test_what_cannot_be_used_is_one_sentence_that_says_where(text, sentence, tmp_path):
     with pytest.raises(InputError) as caught:
         read(tmp_path, text)
-    assert str(tmp_path / "mine.yaml") in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "mine.yaml"))
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_form_that_is_not_there_is_a_sentence(tmp_path):
-    with pytest.raises(InputError, match="has no quick form"):
+    with pytest.raises(InputError, match="there is no quick form"):
         read(tmp_path, "notebook: q1_cnn\ngrid: {SEED: [1]}", quick=True)
-    with pytest.raises(InputError, match="There is no sweep .*other.yaml"):
+    with pytest.raises(
+        InputError, match="other.yaml: there is no such sweep; notebooks/sweeps has augmentation.yaml"
+    ):
         spec.read(tmp_path / "other.yaml")
 
 
@@ -176,7 +176,7 @@ _trees = st.recursive(
 _entries = st.sampled_from(["notebook", "profile", "parameters", "grid", "list", "random", "cnn", "quick"])
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(_entries, _trees | st.sampled_from(["q1_cnn", "q2_dnn", "quick"])), st.booleans())
 def test_whatever_a_file_holds_is_read_or_refused_with_a_sentence(tmp_path_factory, content, quick):
     try:
