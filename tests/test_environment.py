@@ -5,6 +5,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import bootstrap
 import pytest
 import yaml
 from conftest import ROOT, outside_make
@@ -12,7 +13,6 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from fer_lib import bootstrap
 from fer_lib.profiles import profile_names
 from fer_lib.report.parameters import TITLE_VARIABLES
 
