@@ -1,19 +1,18 @@
-"""What a file, folder or archive holds, one by one: names, and bytes that come unzipped and within limits.
-
-Nothing is unpacked to disk. Whatever is wrong with an archive is an `InputError`, on the first read that meets it.
-"""
+"""Files, folders and archives: what they hold, and its bytes, decompressed; nothing is unpacked to disk."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
-import io
+import lzma
 import os
 import posixpath
-import stat
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,25 +20,29 @@ from typing import IO, Any, NoReturn
 
 from fer_lib.errors import InputError
 
-MOST_BYTES = 1 << 31
-"""No file is read beyond this, unzipped: 8 times fer2013.csv, while a zip bomb has no end."""
+MAX_BYTES = 1 << 31
+"""The longest file that is read, decompressed: 8 times fer2013.csv, while a zip bomb has no end."""
 
-MOST_FILES = 300_000
-"""No folder or archive of more files is looked through: 8 times FER2013 as pictures."""
+MAX_FILES = 300_000
+"""The most files of a folder or archive: 8 times FER2013 as pictures."""
 
-DEEPEST = 8
-"""How many folders below the one that was named are looked into."""
+MAX_DEPTH = 8
+"""How many folders below the one that was named are searched."""
 
-PICTURES = (".png", ".jpg", ".jpeg")
-"""Suffixes of files that are not opened to see whether they are archives."""
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+"""Suffixes of pictures."""
 
-_BUFFER_BYTES = 1 << 18
-_GZIP, _TAR = b"\x1f\x8b", b"ustar"
-_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-_TAR_AT = 257
+_DECOMPRESS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+}
+_DAMAGED = (
+    EOFError, ValueError, OverflowError, zlib.error, struct.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError,
+)  # fmt: skip
+"""What damaged archives raise, by the place of the damage."""
+
 _JUNK = ("thumbs.db", "desktop.ini", "__macosx")
-
-_Open = Callable[[], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,13 @@ class Entry:
         file: The file on disk: the entry itself, or the archive that it is in.
         inside: Its name in the archive; "" where it is a file itself.
         name: Its name in what was listed, "/" between the parts; that of its archive is one of them in a folder.
+        open: Opens it as it is stored.
     """
 
     file: Path
     inside: str
     name: str
-    open: _Open
+    open: Callable[[], IO[bytes]]
 
     @property
     def path(self) -> Path:
@@ -68,22 +72,34 @@ class Entry:
         return tuple(self.name.split("/"))
 
     @contextmanager
-    def opened(self) -> Iterator[io.BufferedReader[Any]]:
-        """Its bytes, unzipped where it is gzipped.
+    def opened(self) -> Iterator[IO[bytes]]:
+        """Its bytes, decompressed where it is gzip, bzip2 or xz.
 
         Raises:
-            InputError: It cannot be read, is damaged or too long; also later, on reading.
+            InputError: It cannot be read or is damaged; also later, while it is read.
         """
-        with closing(_Careful(self.open, self.path)) as raw:
-            file = io.BufferedReader(raw, _BUFFER_BYTES)
-            if file.peek(2)[:2] != _GZIP:
+        try:
+            with ExitStack() as stack:
+                file = stack.enter_context(self.open())
+                magic = file.read(6)
+                file.seek(0)
+                for start, decompress in _DECOMPRESS.items():
+                    if magic.startswith(start):
+                        file = stack.enter_context(decompress(file))
                 yield file
-                return
-            with closing(_Careful(partial(gzip.GzipFile, fileobj=file), self.path)) as unzipped:
-                yield io.BufferedReader(unzipped, _BUFFER_BYTES)
+        except RuntimeError:
+            raise InputError(
+                f"{self.path} is locked or packed in a rare way; unpack it yourself and name the folder."
+            ) from None
+        except OSError as error:
+            if not error.errno:
+                raise _damaged(self.path) from None
+            raise InputError(f"{self.path} cannot be read: {error.strerror or error}.") from None
+        except _DAMAGED:
+            raise _damaged(self.path) from None
 
     def head(self, count: int) -> bytes:
-        """Its first bytes, unzipped; fewer where there are no more, or none that can be read: `opened` says why."""
+        """Its first bytes; none of a file that cannot be read: `opened` says why."""
         try:
             with self.opened() as file:
                 return file.read(count)
@@ -93,34 +109,29 @@ class Entry:
 
 @contextmanager
 def listed(path: Path) -> Iterator[list[Entry]]:
-    """Everything that can be read: a file itself, the files in a folder and below, or those in an archive.
+    """List a file, the files in a folder and below, or those in an archive, which stays open for reading them.
 
-    Archives (zip, and tar, gzipped or not) are told by content. In a folder those of zip are listed too. Hidden files
-    are left out, links are followed, once each. A file that cannot be read, or a damaged archive, is listed as one
-    file, and opening it says what is wrong.
+    Archives (zip, tar, compressed tar) are told by content, in folders too; archives inside of them are not opened.
+    Hidden files and what operating systems leave behind are left out; links are followed, once each. A damaged archive
+    is one entry, and opening it says so.
 
     Raises:
-        InputError: `path` is neither file nor folder, is a damaged tar archive, or holds more than `MOST_FILES`.
+        InputError: `path` is neither file nor folder, or holds more than `MAX_FILES`.
     """
     with ExitStack() as stack:
-        try:
-            entries = _in_folder(path, stack) if path.is_dir() else _in_file(path, path.name, stack, tar=True)
-        except OSError as error:
-            raise unreadable(path, error) from None
+        if path.is_dir():
+            entries = _in_folder(path, stack)
+        elif _is_file(path):
+            entries = _in_file(path, path.name, stack)
+            if entries[:1] and entries[0].inside:  # without the archive's own name
+                entries = [
+                    Entry(each.file, each.inside, each.name.partition("/")[2], each.open) for each in entries
+                ]
+        else:
+            raise InputError(f"{path} is no file that could be read; name a file or folder with faces.")
+        if len(entries) > MAX_FILES:
+            raise _too_many(path)
         yield entries
-
-
-def is_file(path: Path) -> bool:
-    """Whether a path is a file that ends: no folder, device or pipe. Links are followed."""
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except (OSError, ValueError):
-        return False
-
-
-def unreadable(path: Path, error: OSError) -> InputError:
-    """What to say of a file that the system does not give."""
-    return InputError(f"{path} cannot be read: {error.strerror or error}.")
 
 
 def _in_folder(folder: Path, stack: ExitStack) -> list[Entry]:
@@ -129,131 +140,79 @@ def _in_folder(folder: Path, stack: ExitStack) -> list[Entry]:
     for parent, folders, names in os.walk(folder, followlinks=True):
         here = Path(parent)
         inside = here.relative_to(folder)
-        # A link may lead back up.
-        if (real := here.resolve()) in seen or len(inside.parts) == DEEPEST:
+        real = here.resolve()
+        if real in seen or len(inside.parts) > MAX_DEPTH:  # a link may lead back up
             folders.clear()
-        if real in seen:
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not _is_junk(name))
         for name in sorted(names):
-            if not _is_junk(name) and is_file(here / name):
+            if not _is_junk(name) and _is_file(here / name):
                 entries += _in_file(here / name, (inside / name).as_posix(), stack)
-        if len(entries) > MOST_FILES:
+        if len(entries) > MAX_FILES:
             raise _too_many(folder)
     return entries
 
 
-def _in_file(file: Path, name: str, stack: ExitStack, *, tar: bool = False) -> list[Entry]:
+def _in_file(file: Path, name: str, stack: ExitStack) -> list[Entry]:
     """A file itself, or what it holds if it is an archive."""
-    members: list[tuple[str, _Open]]
-    if not is_file(file):
-        raise InputError(f"{file} is no file that could be read; name a file or folder with faces.")
-    whole = Entry(file, "", name, partial(file.open, "rb", buffering=0))
-    if file.suffix.lower() in PICTURES:
+    whole = Entry(file, "", name, lambda: file.open("rb"))
+    if file.suffix.lower() in (*PICTURES, ".npz"):
         return [whole]
     try:
-        with file.open("rb", buffering=0) as opened:
-            magic = opened.read(4)
+        if zipfile.is_zipfile(file) or whole.head(4) == b"PK\x03\x04":
+            zipped = stack.enter_context(zipfile.ZipFile(file))
+            members = [
+                (info.filename, partial(zipped.open, info)) for info in zipped.infolist() if not info.is_dir()
+            ]
+        elif tarfile.is_tarfile(file):
+            tar = stack.enter_context(tarfile.open(file))  # noqa: SIM115 (the stack closes it)
+            members = [(member.name, partial(_extract, tar, member)) for member in _tar_members(file, tar)]
+        else:
+            return [whole]
     except OSError:
         return [whole]
-    if magic in _ZIP:
-        try:
-            archive = stack.enter_context(zipfile.ZipFile(file))
-        # A damaged directory can raise almost anything.
-        except Exception:
-            return [Entry(file, "", name, partial(_refuse, file))]
-        members = [
-            (info.filename, partial(archive.open, info)) for info in archive.infolist() if not info.is_dir()
-        ]
-    elif tar and whole.head(_TAR_AT + len(_TAR)).endswith(_TAR):
-        members = _tar_members(whole, stack)
-    else:
-        return [whole]
-    if len(members) > MOST_FILES:
-        raise _too_many(file)
-    above = "" if tar else f"{name}/"
-    # "./train.csv" is not hidden, "/train.csv" lies in the archive like the others
+    except (*_DAMAGED, RuntimeError, NotImplementedError):
+        return [Entry(file, "", name, partial(_refuse, file))]
+    # "./train.csv" is not hidden, and "/train.csv" lies in the archive like the others.
     named = ((posixpath.normpath(member).lstrip("/"), opener) for member, opener in members)
     return [
-        Entry(file, member, f"{above}{member}", opener)
+        Entry(file, member, f"{name}/{member}", opener)
         for member, opener in named
         if not any(map(_is_junk, member.split("/")))
     ]
 
 
-def _tar_members(entry: Entry, stack: ExitStack) -> list[tuple[str, _Open]]:
-    """The files in a tar archive: listed as a stream, within limits, then read wherever they lie."""
+def _tar_members(file: Path, tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
     members: list[tarfile.TarInfo] = []
-    try:
-        with entry.opened() as stream, tarfile.open(fileobj=stream, mode="r|") as listing:
-            for member in listing:
-                members.append(member)
-                if len(members) > MOST_FILES:
-                    raise _too_many(entry.file)
-        # Unzipping goes on from the last member to the next one; only one that lies before it begins anew.
-        file = stack.enter_context(entry.file.open("rb"))
-        plain = stack.enter_context(gzip.GzipFile(fileobj=file)) if file.peek(2)[:2] == _GZIP else file
-        archive = stack.enter_context(tarfile.TarFile(fileobj=plain))
-    except (tarfile.TarError, ValueError, EOFError, OverflowError):
-        raise _damaged(entry.file) from None
-    return [(member.name, partial(_member, archive, member)) for member in members if member.isfile()]
+    for member in tar:
+        if len(members) >= MAX_FILES:
+            raise _too_many(file)
+        if member.isfile():
+            members.append(member)
+    return members
 
 
-def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    file = archive.extractfile(member)
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    file = tar.extractfile(member)
     assert file is not None, "listed as a file"
     return file
 
 
-def _refuse(path: Path) -> NoReturn:
-    raise _damaged(path)
-
-
-class _Careful(io.RawIOBase):
-    """A file to be read from start to end, whose only exception is `InputError`."""
-
-    def __init__(self, opener: _Open, path: Path) -> None:
-        self._opener, self._path = opener, path
-        self._stack = ExitStack()
-        self._file: IO[bytes] | None = None
-        self._count = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        try:
-            if self._file is None:
-                self._file = self._stack.enter_context(self._opener())
-            data = self._file.read(len(buffer))
-        except InputError:
-            raise
-        except OSError as error:
-            raise unreadable(self._path, error) if error.errno else _damaged(self._path) from None
-        except RuntimeError:
-            raise InputError(
-                f"{self._path} is locked or packed in a rare way; unpack it yourself and name the folder."
-            ) from None
-        # Damaged archives raise whatever the place where they are damaged leads to.
-        except Exception:
-            raise _damaged(self._path) from None
-        buffer[: len(data)] = data
-        self._count += len(data)
-        if self._count > MOST_BYTES:
-            raise InputError(
-                f"{self._path} has more than {MOST_BYTES >> 20:,} MB when unzipped; no file of faces is so long."
-            )
-        return len(data)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._stack.close()
-        super().close()
+def _is_file(path: Path) -> bool:
+    """Whether a path is a file that ends: no folder, device or pipe. Links are followed."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_junk(name: str) -> bool:
     return name.startswith(".") or name.lower() in _JUNK
+
+
+def _refuse(path: Path) -> NoReturn:
+    raise _damaged(path)
 
 
 def _damaged(path: Path) -> InputError:
@@ -261,4 +220,4 @@ def _damaged(path: Path) -> InputError:
 
 
 def _too_many(path: Path) -> InputError:
-    return InputError(f"{path} holds more than {MOST_FILES:,} files; name the folder or file with the faces.")
+    return InputError(f"{path} holds more than {MAX_FILES:,} files; name the folder or file with the faces.")

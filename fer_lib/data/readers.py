@@ -1,263 +1,455 @@
-"""Faces in CSV files, one a line: Kaggle's fer2013.csv, the course's train.csv and test.csv."""
+"""Faces in tables: CSV files, one face a line, and the arrays of NumPy's .npz files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from io import BufferedReader
-from itertools import islice
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fer_lib.emotions import EMOTIONS, FACE_SIZE
-from fer_lib.errors import InputError
-from fer_lib.faces import Faces
-from fer_lib.packed import Entry
-from fer_lib.tables import (
-    MOST_FACES,
-    MOST_PROBLEMS,
-    USAGES,
+from fer_lib.data.archives import MAX_BYTES, Entry
+from fer_lib.data.faces import VOTES, Faces
+from fer_lib.data.tables import (
+    MAX_FACES,
+    SPLITS,
     FaceTable,
     Problem,
+    label_of,
+    label_problem,
     too_many_faces,
-    too_many_problems,
 )
+from fer_lib.emotions import EMOTIONS, FACE_SIZE
+from fer_lib.errors import InputError, printable
+from fer_lib.files import replacing
 
-KINDS: Mapping[frozenset[str], str] = {
+PIXELS = FACE_SIZE**2
+MAX_LINE = 1 << 20
+"""The longest line of a CSV file in characters; a face needs at most 10,000."""
+
+_BLANK = ' \t\n",;|'
+_ROLES = {
+    **dict.fromkeys(("emotion", "emotions", "label", "labels", "target", "class"), "label"),
+    **dict.fromkeys(("pixels", "pixel", "feature", "features"), "pixels"),
+    **dict.fromkeys(("usage", "split"), "usage"),
+    "id": "id",
+}
+_KINDS = {
     frozenset({"label", "pixels", "usage"}): "FER2013 with its three splits (emotion,pixels,Usage)",
     frozenset({"label", "pixels"}): "labelled faces (label,feature or emotion,pixels)",
     frozenset({"id", "pixels"}): "faces without labels (id,feature)",
-    frozenset({"pixels"}): "faces without labels (pixels)",
 }
-"""What a file is, by what its columns hold."""
-
-PIXELS = FACE_SIZE * FACE_SIZE
-_HOLDS = {
-    "emotion": "label",
-    "label": "label",
-    "pixels": "pixels",
-    "feature": "pixels",
-    "usage": "usage",
-    "id": "id",
-}
-_LABELS = {str(label).encode(): label for label in range(len(EMOTIONS))}
-_SPLITS = {usage.encode(): split for usage, split in USAGES.items()}
-_AROUND = b' \t\r\n"'  # quotes only ever surround a whole field: none of ours holds a comma
-_HEADER_BYTES = 4096
-_LINES_AT_ONCE = 64  # half a megabyte of text, which stays in the processor's cache
-_LONGEST_LINE = 1 << 20  # a face needs at most 10 kB
+_WANTED = (
+    "emotion,pixels,Usage (fer2013.csv), label,feature (the course's train.csv) or id,feature (its test.csv)"
+)
+_OTHER_FORMS = {b"\x89HDF": "an HDF5 file", b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive",
+                b"\x93NUM": "a single NumPy array", b"MATL": "a MATLAB file", b"\x80\x04\x95": "a pickle",
+                b"\x28\xb5\x2f\xfd": "compressed by zstd"}  # fmt: skip
 
 
-class _Row(NamedTuple):
-    line: int
-    label: int | None
-    split: str
-    id: int | None
+# --- CSV
 
 
-def columns_of(entry: Entry) -> list[str] | None:
-    """What the columns of a CSV file of faces hold, "label", "pixels", "usage" or "id"; None of any other file."""
-    names = _names(entry.head(_HEADER_BYTES).partition(b"\n")[0])
-    return None if names is None else _held(names)
+class Header(NamedTuple):
+    """The first line of a CSV file of faces.
+
+    Attributes:
+        names: The columns.
+        delimiter: What separates them.
+        at: Where "label", "usage", "id" and "pixels" stand; from "pixels" on there may be a column for each pixel.
+        wide: Whether there is.
+    """
+
+    names: list[str]
+    delimiter: str
+    at: Mapping[str, int]
+    wide: bool
+
+    @property
+    def holds(self) -> frozenset[str]:
+        """What there is: "label", "pixels", "usage", "id"."""
+        return frozenset(self.at)
+
+
+def csv_header(line: str) -> Header | None:
+    """Find the columns of faces in the first line of a file; None if it has none."""
+    for delimiter in ",;\t|":
+        names = [name.strip(' \t"').lower() for name in line.rstrip("\n").split(delimiter)]
+        roles = [_ROLES.get(name, "") for name in names]
+        numbered = [i for i, name in enumerate(names) if re.fullmatch(r"(pixels?|px|p|x)?[ _.-]?\d+", name)]
+        wide = numbered[-PIXELS:] if "pixels" not in roles else []
+        if len(wide) == PIXELS == wide[-1] - wide[0] + 1:
+            roles[wide[0]] = "pixels"
+        at = {role: i for i, role in enumerate(roles) if role}
+        if "pixels" in at and len(at) == sum(map(bool, roles)):
+            return Header(names, delimiter, at, bool(wide))
+    return None
+
+
+def csv_head(entry: Entry) -> Header | None:
+    """The columns of a CSV file of faces; None of any other file."""
+    head = entry.head(MAX_LINE >> 4)
+    return csv_header(_decoded(head).partition("\n")[0])
 
 
 def read_csv(entry: Entry, *, split: str | None = None) -> FaceTable:
     """Read a CSV file of faces, whatever its name.
 
-    Columns may stand in any order; quotes, blanks around a field, blank lines, Windows line ends and a byte
-    order mark make no difference.
+    Columns may stand in any order, with others between them; commas, semicolons, tabs or bars, quotes, blanks around a
+    field, blank lines, line ends and the Unicode encoding make no difference. Pixels are numbers with blanks or commas
+    between them in one column, or stand in a column each.
 
     Args:
-        entry: A file with one of the column sets of `KINDS`.
+        entry: A file with a column of pixels and perhaps of labels, Usage and ids.
         split: The split of faces without Usage; by default "train" where labelled, "test" where not.
 
     Raises:
-        InputError: The file is missing, empty, damaged or no such CSV. Single bad lines do not raise, see
+        InputError: The file is empty, damaged or no such CSV. Single bad lines do not raise, see
             `FaceTable.problems`.
     """
-    rows: list[_Row] = []
-    pixels = [np.empty((0, FACE_SIZE, FACE_SIZE), np.uint8)]
+    rows: list[tuple[int, _Row]] = []
     problems: list[Problem] = []
-    with entry.opened() as file:
-        columns = _columns(entry.path, file.readline(_HEADER_BYTES))
-        default = split or ("train" if "label" in columns else "test")
-        lines = _lines(entry.path, file)
-        while chunk := list(islice(lines, _LINES_AT_ONCE)):
-            chunk_rows, chunk_pixels, chunk_problems = _read_lines(chunk, columns, default)
-            rows += chunk_rows
-            pixels.append(chunk_pixels)
-            problems += chunk_problems
-            if len(rows) > MOST_FACES:
+    with _text(entry) as file:
+        header = _require_header(entry, file.readline(MAX_LINE))
+        default = split or ("train" if "label" in header.at else "test")
+        for number, line in _lines(entry.path, file):
+            try:
+                rows.append((number, _row(line, header, default)))
+            except ValueError as error:
+                broken = "" if line.endswith("\n") else ", and there the file breaks off"
+                problems.append(Problem(f"line {number}", f"{error}{broken}"))
+            if len(rows) > MAX_FACES or len(problems) > MAX_FACES:
                 raise too_many_faces(entry.path)
-            if len(problems) > MOST_PROBLEMS:
-                raise too_many_problems(entry.path, problems[0])
     if not rows and not problems:
         raise InputError(f"{entry.path} has a header but no faces; download it again.")
+    pixels = np.frombuffer(bytearray().join(row.pixels for _, row in rows), np.uint8)
     faces = Faces(
-        np.concatenate(pixels),
-        np.array([row.label for row in rows], np.int64) if "label" in columns else None,
-        np.array([row.id for row in rows] if "id" in columns else range(len(rows)), np.int64),
+        pixels.reshape(-1, FACE_SIZE, FACE_SIZE),
+        np.array([row.label for _, row in rows], np.int64) if "label" in header.at else None,
+        np.array([row.id for _, row in rows] if "id" in header.at else range(len(rows)), np.int64),
     )
-    splits = np.array([row.split for row in rows], np.str_)
-    places = [f"line {row.line}" for row in rows]
-    return FaceTable(entry.path, KINDS[frozenset(columns)], faces, splits, places, tuple(problems))
+    kind = _KINDS.get(
+        header.holds, "labelled faces" if "label" in header.at else "faces without labels (pixels)"
+    )
+    splits = np.array([row.split for _, row in rows], np.str_)
+    return FaceTable(entry.path, kind, faces, splits, [f"line {i}" for i, _ in rows], tuple(problems))
 
 
-def _lines(path: Path, file: BufferedReader) -> Iterator[tuple[int, bytes]]:
-    """The lines after the header that are not blank, with their numbers in an editor."""
-    blank = 0
-    number = 1
-    while line := file.readline(_LONGEST_LINE):
-        number += 1
-        if len(line) == _LONGEST_LINE:
-            raise InputError(f"{path} line {number} is longer than any face; download the file again.")
-        if line.strip(_AROUND + b","):
-            yield number, line
-        else:
-            blank += 1
-        if blank > MOST_PROBLEMS:
-            raise InputError(f"{path} has more than {MOST_PROBLEMS:,} blank lines; download it again.")
+class _Row(NamedTuple):
+    pixels: bytes
+    label: int | None
+    split: str
+    id: int
 
 
-def _columns(path: Path, header: bytes) -> list[str]:
-    """What each column holds, by the first line of a file."""
-    if not header:
+def _decoded(head: bytes) -> str:
+    encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return head.decode(encoding, "replace").replace("\r\n", "\n").replace("\r", "\n")
+
+
+@contextmanager
+def _text(entry: Entry) -> Iterator[io.TextIOWrapper]:
+    with entry.opened() as file:
+        mark = file.read(2)
+        file.seek(0)
+        encoding = "utf-16" if mark in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        yield io.TextIOWrapper(file, encoding, "replace")
+
+
+def _require_header(entry: Entry, line: str) -> Header:
+    path = entry.path
+    if not line:
         raise InputError(f"{path} is empty; download it again.")
-    names = _names(header)
-    if names is None:
-        raise InputError(f"{path} is not a CSV file: it does not begin with a line of UTF-8 text.")
-    columns = _held(names)
-    if columns is None:
-        found = _shown(",".join(names).encode(), 80)
+    start = entry.head(8)
+    form = next((form for magic, form in _OTHER_FORMS.items() if start.startswith(magic)), "")
+    if form:
         raise InputError(
-            f"{path} has the columns {found}, but a file of faces has emotion,pixels,Usage (fer2013.csv), "
-            "label,feature (the course's train.csv) or id,feature (its test.csv)."
+            f"{path} is {form}, which is not read; convert it to CSV, or to an .npz file with arrays called pixels and "
+            "labels."
         )
-    return columns
+    if "\0" in line or "\ufffd" in line:
+        raise InputError(f"{path} is not a CSV file: it does not begin with a line of Unicode text.")
+    header = csv_header(line)
+    if header is None:
+        names = line.strip()
+        hint = "; add a first line with the names of its columns" if re.match(r"\W*\d", names) else ""
+        shown = repr(names[:80] + "..." * (len(names) > 80))
+        raise InputError(f"{path} has the columns {shown}, but a file of faces has {_WANTED}{hint}.")
+    if "label" not in header.at and {*EMOTIONS} <= {*header.names}:
+        raise InputError(
+            f"{path} has a column for each emotion; put the number of the emotion (0 to 6) into one column, emotion."
+        )
+    return header
 
 
-def _names(header: bytes) -> list[str] | None:
-    """The names of the columns, or None of something that is no text."""
-    try:
-        text = header.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return None
-    return None if "\0" in text else [name.strip(_AROUND.decode()) for name in text.split(",")]
+def _lines(path: Path, file: io.TextIOWrapper) -> Iterator[tuple[int, str]]:
+    """The lines after the header that are not blank, with their numbers in an editor."""
+    size = 0
+    for number, line in enumerate(iter(partial(file.readline, MAX_LINE), ""), start=2):
+        if len(line) == MAX_LINE:
+            raise InputError(f"{path} line {number} is longer than any face; download the file again.")
+        size += len(line)
+        if size > MAX_BYTES or number > 2 * MAX_FACES:
+            raise InputError(f"{path} is longer than any file of faces; name another file.")
+        if line[:99].strip(_BLANK) or line.strip(_BLANK):
+            yield number, line
 
 
-def _held(names: Sequence[str]) -> list[str] | None:
-    """What the columns with these names hold, or None if they are not those of faces."""
-    holds = [_HOLDS.get(name.lower(), "") for name in names]
-    return holds if frozenset(holds) in KINDS and len(set(holds)) == len(holds) else None
-
-
-def _read_lines(
-    lines: Sequence[tuple[int, bytes]], columns: Sequence[str], split: str
-) -> tuple[list[_Row], npt.NDArray[np.uint8], list[Problem]]:
-    """The faces of some numbered lines, and what is wrong with the lines that hold none."""
-    rows: list[_Row] = []
-    texts: list[bytes] = []
-    problems: list[tuple[int, str]] = []
-    for number, line in lines:
-        values = [value.strip(_AROUND) for value in line.split(b",")]
+def _row(line: str, header: Header, split: str) -> _Row:
+    """A line of a file; `ValueError` says what cannot be used."""
+    line = line.rstrip("\n")
+    values = line.split(header.delimiter)
+    if '"' in line:
         try:
-            fields = _fields(values, columns)
-            rows.append(_row(number, fields, split))
-            texts.append(fields["pixels"])
-        except ValueError as error:
-            problems.append((number, str(error)))
-    pixels, good = _parse_pixels(texts)
-    problems += [(rows[i].line, _pixel_problem(texts[i])) for i in np.flatnonzero(~good)]
-    last_number, last_line = lines[-1]
-    broken = "" if last_line.endswith(b"\n") else ", and there the file breaks off"
-    named = [
-        Problem(f"line {line}", what + broken * (line == last_number)) for line, what in sorted(problems)
-    ]
-    return [row for row, ok in zip(rows, good, strict=True) if ok], pixels, named
+            values = next(csv.reader([line], delimiter=header.delimiter, skipinitialspace=True, strict=True))
+        except csv.Error:
+            raise ValueError("a quotation mark that is not closed") from None
+    count = len(header.names)
+    if len(values) == count + 1 and not values[-1].strip():  # a separator at the end of the line
+        values.pop()
+    if len(values) != count:
+        raise ValueError(f"{len(values)} column{'s' * (len(values) != 1)} instead of {count}")
+    fields = {role: values[at].strip() for role, at in header.at.items()}
+    label, face_id = None, 0
+    if "label" in fields and (label := label_of(fields["label"])) is None:
+        raise ValueError(label_problem(_shown(fields["label"])))
+    if "usage" in fields and not (split := SPLITS.get(fields["usage"].lower(), "")):
+        raise ValueError(
+            f"the Usage {_shown(fields['usage'])!r} instead of Training, PublicTest or PrivateTest"
+        )
+    if "id" in fields:
+        if not re.fullmatch(r"[0-9]{1,18}", fields["id"]):
+            raise ValueError(f"the id {_shown(fields['id'])!r} instead of a whole number")
+        face_id = int(fields["id"])
+    text = fields["pixels"]
+    if header.wide:
+        start = header.at["pixels"]
+        text = " ".join(values[start : start + PIXELS])
+    return _Row(_pixels_of(text), label, split, face_id)
 
 
-def _fields(values: Sequence[bytes], columns: Sequence[str]) -> dict[str, bytes]:
-    if len(values) != len(columns):
-        raise ValueError(f"{len(values)} {_plural('column', len(values))} instead of {len(columns)}")
-    return dict(zip(columns, values, strict=True))
+def _pixels_of(text: str) -> bytes:
+    """The 2,304 pixels of a face; `ValueError` says what is wrong with them."""
+    try:
+        numbers = np.fromstring(text, np.int64, sep=" ")
+    except ValueError:
+        numbers = _numbers_of(text)
+    if len(numbers) == PIXELS and numbers.view(np.uint64).max() <= 255:  # a negative number is huge there
+        return numbers.astype(np.uint8).tobytes()
+    wrong = np.flatnonzero((numbers < 0) | (numbers > 255))
+    if len(wrong):
+        raise ValueError(_pixel_problem(str(numbers[wrong[0]]), int(wrong[0]) + 1))
+    count = len(numbers) if text.strip() else 0
+    raise ValueError(f"{count} pixel{'s' * (count != 1)} instead of {PIXELS}")
 
 
-def _row(line: int, fields: Mapping[str, bytes], split: str) -> _Row:
-    """A line without its pixels; `ValueError` says what cannot be used."""
-    label = face_id = None
-    if (text := fields.get("label")) is not None and (label := _LABELS.get(text)) is None:
-        raise ValueError(f"the label {_shown(text)} instead of 0 to {len(EMOTIONS) - 1}")
-    if (text := fields.get("usage")) is not None and (split := _SPLITS.get(text, "")) == "":
-        raise ValueError(f"the Usage {_shown(text)} instead of Training, PublicTest or PrivateTest")
-    if (text := fields.get("id")) is not None:
-        if not text.isdigit() or len(text) > 18:
-            raise ValueError(f"the id {_shown(text)} instead of a whole number")
-        face_id = int(text)
-    return _Row(line, label, split, face_id)
+def _numbers_of(text: str) -> npt.NDArray[np.int64]:
+    """Whole numbers that are written as "[1, 2]" or "1.0 2.0"."""
+    words = text.strip("[]() ").replace(",", " ").split()
+    numbers = np.zeros(len(words), np.int64)
+    for i, word in enumerate(words):
+        if not re.fullmatch(r"[0-9]{1,4}(\.0*)?", word):
+            small = re.fullmatch(r"[01]?\.[0-9]+(e-?[0-9]+)?", word)
+            hint = "; multiply pixels from 0 to 1 by 255" if small else ""
+            raise ValueError(_pixel_problem(_shown(word), i + 1) + hint)
+        numbers[i] = float(word)
+    return numbers
 
 
-def _parse_pixels(texts: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    """The faces written in `texts`, and which texts hold one.
+def _pixel_problem(shown: str, position: int) -> str:
+    return f"{shown!r} as pixel {position} instead of a whole number from 0 to 255"
+
+
+def _shown(text: str) -> str:
+    """The beginning of a text."""
+    return f"{text[:20]}..." if len(text) > 20 else text
+
+
+# --- .npz
+
+PIXEL_NAMES = ("pixels", "images", "faces", "x", "data")
+LABEL_NAMES = ("labels", "label", "emotions", "emotion", "y", "targets")
+"""What arrays may be called, for themselves or with a split: "pixels", "x_train", "train_labels", "train.pixels"."""
+
+_ARRAYS = {
+    **dict.fromkeys(PIXEL_NAMES, "pixels"),
+    **dict.fromkeys(LABEL_NAMES, "label"),
+    "votes": "votes",
+    "ids": "id",
+}
+_SHAPES = {(FACE_SIZE, FACE_SIZE), (FACE_SIZE, FACE_SIZE, 1), (PIXELS,)}
+_MAX_ARRAY = 8 * MAX_FACES * PIXELS
+
+
+def is_npz(entry: Entry) -> bool:
+    """Whether an entry is an .npz file."""
+    return entry.name.lower().endswith(".npz")
+
+
+def npz_holds(entry: Entry) -> frozenset[str]:
+    """What the arrays of an .npz file are: "pixels", "label", "id", "votes", and "usage" where a name says a split."""
+    try:
+        with _npz(entry) as arrays:
+            meanings = [_meaning(name) for name in arrays.files]
+    except InputError:
+        return frozenset()
+    roles = {role for role, _ in meanings if role}
+    return frozenset(roles | {"usage"} if any(role and split for role, split in meanings) else roles)
+
+
+def read_npz(entry: Entry, *, split: str | None = None) -> list[FaceTable]:
+    """Read the arrays of one .npz file.
+
+    Pixels have the shape (n, 48, 48), (n, 48, 48, 1) or (n, 2304), in whole numbers from 0 to 255 of any type; labels
+    are n numbers from 0 to 6, votes (n, 10) as FER+ counts them, and ids n whole numbers. Pickled objects are never
+    loaded.
 
     Args:
-        texts: Numbers with blanks between them, for n faces.
+        entry: The file.
+        split: The split of arrays whose names say none; by default "train" where labelled, "test" where not.
 
     Returns:
-        uint8 array (number of good texts, 48, 48), and a bool array (n,).
+        A table for each split.
+
+    Raises:
+        InputError: There are no pixels among the arrays, or an array is damaged, of another shape or too large.
     """
-    # A blank after every text keeps its last number apart from the first of the next.
-    text = np.frombuffer(b" ".join([*texts, b""]), np.uint8)
-    bounds = np.cumsum([0, *(len(text) + 1 for text in texts)])
-    values, ends, wrong = _parse_numbers(text)
-    counts = np.diff(np.searchsorted(ends, bounds))
-    good = counts == PIXELS
-    good[np.searchsorted(bounds, wrong, side="right") - 1] = False
-    if not good.all():
-        values = values[np.repeat(good, counts)]
-    return values.reshape(-1, FACE_SIZE, FACE_SIZE), good
+    found: dict[str, dict[str, npt.NDArray[Any]]] = {}
+    with _npz(entry) as arrays:
+        for name in arrays.files:
+            role, part = _meaning(name)
+            if role and role in found.setdefault(part, {}):
+                raise InputError(
+                    f"{entry.path} has two arrays of {role} for the same faces; keep one of them."
+                )
+            if role:
+                found[part][role] = _array(entry.path / name, arrays, name)
+        held = ", ".join(printable(name) for name in arrays.files[:8])
+    tables = [_table(entry.path, part, roles, split) for part, roles in found.items() if "pixels" in roles]
+    if not tables:
+        raise InputError(
+            f"{entry.path} holds the arrays {held}, but none is called pixels, images, faces or x; save it by "
+            "np.savez(file, pixels=..., labels=...)."
+        )
+    return tables
 
 
-def _parse_numbers(
-    text: npt.NDArray[np.uint8],
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Every number in ASCII text that ends in a blank, all at once.
+def write_npz(path: Path, parts: Mapping[str, Faces]) -> None:
+    """Write faces so that `read_npz` gives them back, compressed: what is known of each split, by its name."""
+    arrays = {
+        f"{split}_{role}": getattr(faces, role)
+        for split, faces in parts.items()
+        for role in ("pixels", "labels", "ids", "votes")
+        if getattr(faces, role) is not None
+    }
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
-    Returns:
-        The numbers (uint8), the positions of their last digits, and the positions of what no list of numbers
-        from 0 to 255 holds.
+
+@contextmanager
+def _npz(entry: Entry) -> Iterator[Any]:
+    """The arrays of a file, read one by one."""
+    with entry.opened() as file:
+        try:
+            arrays = np.load(file, allow_pickle=False)
+            names = arrays.files
+        except (InputError, OSError):
+            raise
+        # NumPy evaluates headers as Python, which fails in many ways.
+        except Exception:
+            names = None
+        if names is None:
+            raise InputError(f"{entry.path} is no .npz file that NumPy saved; save it again.")
+        with arrays:
+            yield arrays
+
+
+def _array(path: Path, arrays: Any, name: str) -> npt.NDArray[Any]:
+    size = max(
+        (info.file_size for info in arrays.zip.infolist() if info.filename.removesuffix(".npy") == name),
+        default=0,
+    )
+    if size > _MAX_ARRAY:
+        raise too_many_faces(path)
+    try:
+        array: npt.NDArray[Any] = arrays[name]
+    except RuntimeError:  # encrypted
+        raise
+    except Exception:
+        raise InputError(f"{path} is damaged or holds objects; save numbers.") from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
+        raise InputError(f"{path} holds no numbers; pixels, labels, ids and votes are arrays of numbers.")
+    return array
+
+
+def _meaning(name: str) -> tuple[str, str]:
+    """ "pixels", "label", "votes", "id" or "" (none), and the split that a name says, or ""."""
+    words = re.findall(r"[^\W_]+", name.lower())
+    others = [word for word in words if word not in SPLITS]
+    splits = [SPLITS[word] for word in words if word in SPLITS]
+    if len(splits) > 1 or len(others) != 1:
+        return "", ""
+    return _ARRAYS.get(others[0], ""), "".join(splits)
+
+
+def _table(path: Path, name: str, arrays: Mapping[str, npt.NDArray[Any]], split: str | None) -> FaceTable:
+    pixels = arrays["pixels"]
+    n = len(pixels) if pixels.ndim else 0
+    if pixels.shape[1:] not in _SHAPES or not n:
+        raise InputError(
+            f"{path} has pixels of the shape {pixels.shape}, but faces have (n, 48, 48), (n, 48, 48, 1) or (n, 2304)."
+        )
+    if n > MAX_FACES:
+        raise too_many_faces(path)
+    if pixels.dtype.kind == "f" and 0 <= pixels.min() < pixels.max() <= 1:
+        raise InputError(f"{path} has pixels from 0 to 1; multiply them by 255 and save whole numbers.")
+    if pixels.dtype != np.uint8:
+        pixels = _whole(path, "pixels", pixels, pixels.shape, 255).astype(np.uint8)
+    labels = votes = None
+    if "label" in arrays:
+        given = arrays["label"]
+        labels = _whole(path, "labels", given[:, 0] if given.shape == (n, 1) else given, (n,))
+    if "votes" in arrays:
+        votes = _whole(path, "votes", arrays["votes"], (n, len(VOTES)), 255).astype(np.uint8)
+    ids = _whole(path, "ids", arrays["id"], (n,)) if "id" in arrays else np.arange(n)
+    pixels = np.ascontiguousarray(pixels.reshape(-1, FACE_SIZE, FACE_SIZE))
+    faces = Faces(pixels, labels, ids, votes=votes)
+    good = np.ones(n, np.bool_) if labels is None else (labels >= 0) & (labels < len(EMOTIONS))
+    where = f"{name} face" if name else "face"
+    problems = [
+        Problem(f"{where} {i}", label_problem(int(faces.known_labels[i])))
+        for i in np.flatnonzero(~good).tolist()
+    ]
+    kept = faces if good.all() else faces[good]
+    kind = f"{'faces without labels' if labels is None else 'labelled faces'} (arrays)"
+    splits = np.full(len(kept), name or split or ("test" if labels is None else "train"))
+    places = [f"{where} {i}" for i in np.flatnonzero(good).tolist()]
+    return FaceTable(path, kind, kept, splits, places, tuple(problems))
+
+
+def _whole(
+    path: Path, role: str, array: npt.NDArray[Any], shape: tuple[int, ...], highest: int | None = None
+) -> npt.NDArray[np.int64]:
+    """An array in whole numbers, from 0 to `highest` where it is given.
+
+    Raises:
+        InputError: It has another shape or other numbers.
     """
-    digits = text - np.uint8(ord("0"))  # every other character wraps round to 10 and more
-    is_digit = digits < 10
-    digits *= is_digit
-    # A value is right only where its number ends; computing it everywhere beats gathering the ends first.
-    values = digits.copy()
-    values[1:] += digits[:-1] * np.uint8(10)
-    third = is_digit[2:] & is_digit[1:-1] & is_digit[:-2]
-    hundreds = digits[:-2] * third
-    values[2:] += hundreds * np.uint8(100)
-    wrong = ~is_digit & (text != ord(" "))
-    wrong[2:] |= (hundreds > 2) | (values[2:] < hundreds * np.uint8(100))  # 256 to 299 wrap round to 0 to 43
-    wrong[3:] |= third[1:] & third[:-1]
-    ends = np.flatnonzero(is_digit[:-1] > is_digit[1:])
-    return values[ends], ends, np.flatnonzero(wrong)
-
-
-def _pixel_problem(text: bytes) -> str:
-    """What a person would find wrong with the pixels of a face."""
-    numbers = [number for number in text.split(b" ") if number]
-    for position, number in enumerate(numbers, start=1):
-        if not number.isdigit() or len(number) > 3 or int(number) > 255:
-            return f"{_shown(number)} as pixel {position} instead of a whole number from 0 to 255"
-    return f"{len(numbers)} {_plural('pixel', len(numbers))} instead of {PIXELS}"
-
-
-def _shown(text: bytes, limit: int = 20) -> str:
-    """The beginning of a text from the file, quoted, so that nothing in it can disturb a message."""
-    shown = text[:limit].decode("utf-8", "backslashreplace")
-    return repr(f"{shown}..." if len(text) > limit else shown)
-
-
-def _plural(noun: str, count: int) -> str:
-    return noun if count == 1 else f"{noun}s"
+    if array.shape != shape:
+        raise InputError(
+            f"{path} has {role} of the shape {array.shape}, but {shape} is needed for its faces."
+        )
+    low, high = (0, highest) if highest else (-(1 << 62), 1 << 62)
+    whole = array.dtype.kind in "iub" or bool((array == np.rint(array)).all())
+    if not whole or (array.size and not low <= array.min() <= array.max() <= high):
+        wanted = f" from 0 to {highest}" if highest else ""
+        raise InputError(
+            f"{path} has {role} that are no whole numbers{wanted}; correct them and save it again."
+        )
+    return array.astype(np.int64)

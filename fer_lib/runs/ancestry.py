@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_lib import pretrained
+from fer_lib.data.faces import Faces
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces
 from fer_lib.files import replacing
 from fer_lib.models import compute_in
 from fer_lib.prediction import ensemble, predict

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fer_lib.data.faces import REGIONS
 from fer_lib.emotions import FACE_SIZE
-from fer_lib.faces import REGIONS
 from fer_lib.saliency.heat import Heat
 
 MEAN_FACE_BOXES: Mapping[str, tuple[tuple[int, int, int, int], ...]] = {

@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fer_lib import data, sources
+from fer_lib import data
+from fer_lib.data import sources
 from fer_lib.errors import InputError
 from fer_lib.files import replacing
 from fer_lib.report import execute

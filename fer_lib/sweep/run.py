@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_lib import data
+from fer_lib.data.faces import FaceSplits
 from fer_lib.errors import InputError
-from fer_lib.faces import FaceSplits
 from fer_lib.files import held
 from fer_lib.report import execute
 from fer_lib.report.execute import CellError

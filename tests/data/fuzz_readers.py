@@ -29,12 +29,12 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 import pytest
 from face_files import course_text, fer2013_text, pixel_text, random_faces
+from fer_lib.tables import FaceTable
 from PIL import Image
 
 from fer_lib import data
+from fer_lib.data.faces import VOTES, Faces
 from fer_lib.errors import InputError
-from fer_lib.faces import VOTES, Faces
-from fer_lib.tables import FaceTable
 
 FACES = random_faces(3)
 USAGES = ["Training", "PublicTest", "PrivateTest"]

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from face_files import course_text, fer2013_text, random_faces, write
+from fer_lib.contact_sheet import write_sheet
+from fer_lib.data_check import as_json, check, describe, odd_faces, survey
 from PIL import Image
 
 from fer_lib import data, near_copies, synthetic
-from fer_lib.contact_sheet import write_sheet
-from fer_lib.data_check import as_json, check, describe, odd_faces, survey
+from fer_lib.data.faces import VOTES, Faces
 from fer_lib.errors import InputError
-from fer_lib.faces import VOTES, Faces
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_lib import drawing, synthetic
-from fer_lib.anatomy import Actions, Person, View
+from fer_lib.data.drawn.anatomy import Actions, Person, View
+from fer_lib.data.drawn.sampling import draw_faces, drawn_splits
+from fer_lib.data.faces import REGIONS, Faces
 from fer_lib.emotions import EMOTIONS
-from fer_lib.faces import REGIONS, Faces
-from fer_lib.synthetic import draw_faces, drawn_splits
 
 EACH = 40
 LABELS = np.repeat(np.arange(len(EMOTIONS)), EACH)

@@ -13,13 +13,13 @@ from threading import Barrier
 import numpy as np
 import pytest
 from face_files import course_text, fer2013_text, random_faces, write
+from fer_lib.npz_faces import write_npz
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_lib import data, synthetic
+from fer_lib.data.faces import Faces, FaceSplits
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces, FaceSplits
-from fer_lib.npz_faces import write_npz
 
 TRAIN = random_faces(5)
 TEST = Faces(random_faces(3, seed=1).pixels, None, np.array([7, 8, 9]))

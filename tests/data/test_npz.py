@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from face_files import random_faces
+from fer_lib.npz_faces import read_npz, write_npz
+from fer_lib.packed import listed
+from fer_lib.tables import FaceTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from fer_lib.data.faces import Faces
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces
-from fer_lib.npz_faces import read_npz, write_npz
-from fer_lib.packed import listed
-from fer_lib.tables import FaceTable
 
 FACES = random_faces(6)
 PIXELS, LABELS = FACES.pixels, FACES.known_labels

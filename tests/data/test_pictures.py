@@ -10,12 +10,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from face_files import random_faces
+from fer_lib.image_faces import MOST_PIXELS, label_of, read_picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
-
-from fer_lib.image_faces import MOST_PIXELS, label_of, read_picture
 
 FACE = random_faces(1).pixels[0]
 SMOOTH = np.add.outer(np.arange(48), np.arange(48) * 4).astype(np.uint8)

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fer_lib.image_faces import read_picture
+from fer_lib.photo import portrait
 from PIL import Image
 
 from fer_lib.errors import InputError
-from fer_lib.image_faces import read_picture
-from fer_lib.photo import portrait
 
 
 def install_detector(monkeypatch, *boxes):

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from face_files import course_text, fer2013_text, pixel_text, random_faces, write
+from fer_lib.csv_faces import PIXELS, read_csv
+from fer_lib.packed import listed
+from fer_lib.tables import FaceTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fer_lib.csv_faces import PIXELS, read_csv
+from fer_lib.data.faces import Faces
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces
-from fer_lib.packed import listed
-from fer_lib.tables import FaceTable
 
 FACES = random_faces(5)
 COURSE = course_text(FACES)

@@ -15,17 +15,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from face_files import course_text, fer2013_text, pixel_text, random_faces, write
+from fer_lib.ferplus import read_votes
+from fer_lib.npz_faces import write_npz
+from fer_lib.packed import listed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from fer_lib import data, sources
+from fer_lib.data.faces import VOTES, Faces, FaceSplits
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
-from fer_lib.faces import VOTES, Faces, FaceSplits
-from fer_lib.ferplus import read_votes
-from fer_lib.npz_faces import write_npz
-from fer_lib.packed import listed
 
 TRAIN = random_faces(9)
 PUBLIC = random_faces(4, seed=1)
