@@ -15,7 +15,8 @@ from fer_lib.data.faces import Faces, FaceSplits
 from fer_lib.emotions import FACE_SIZE
 from fer_lib.files import replacing
 
-SUFFIX = ".faces.npz"
+SUFFIX = ".faces"
+"""Not .npz, which a folder of faces would be read from."""
 
 MAX_KEPT = 4
 """Files of one prefix in a folder; FER2013 takes 83 MB."""

@@ -164,7 +164,8 @@ def _table(folder: Path, split: str, files: Sequence[tuple[Entry, int | None]]) 
             if label is None and not unlabelled:
                 raise ValueError(f"a folder that is none of {', '.join(EMOTIONS)}")
             with entry.opened() as file:
-                pixels[ranks[i]] = read_picture(file.read(_MAX_BYTES))
+                content = file.read(_MAX_BYTES)
+            pixels[ranks[i]] = read_picture(content)
         except ValueError as error:
             problems[ranks[i]] = Problem(entry.name, str(error))
     good = np.array([rank not in problems for rank in range(len(files))], np.bool_)

@@ -45,6 +45,7 @@ _KINDS = {
     frozenset({"label", "pixels"}): "labelled faces (label,feature or emotion,pixels)",
     frozenset({"id", "pixels"}): "faces without labels (id,feature)",
 }
+_INDEX = ("", "index", "unnamed: 0")
 _WANTED = (
     "emotion,pixels,Usage (fer2013.csv), label,feature (the course's train.csv) or id,feature (its test.csv)"
 )
@@ -64,12 +65,14 @@ class Header(NamedTuple):
         delimiter: What separates them.
         at: Where "label", "usage", "id" and "pixels" stand; from "pixels" on there may be a column for each pixel.
         wide: Whether there is.
+        others: Where the columns stand that are ignored.
     """
 
     names: list[str]
     delimiter: str
     at: Mapping[str, int]
     wide: bool
+    others: list[int]
 
     @property
     def holds(self) -> frozenset[str]:
@@ -78,17 +81,23 @@ class Header(NamedTuple):
 
 
 def csv_header(line: str) -> Header | None:
-    """Find the columns of faces in the first line of a file; None if it has none."""
+    """Find the columns of faces in the first line of a file.
+
+    None if it has none, or no column of labels but others, of which one may hold them.
+    """
     for delimiter in ",;\t|":
         names = [name.strip(' \t"').lower() for name in line.rstrip("\n").split(delimiter)]
         roles = [_ROLES.get(name, "") for name in names]
         numbered = [i for i, name in enumerate(names) if re.fullmatch(r"(pixels?|px|p|x)?[ _.-]?\d+", name)]
-        wide = numbered[-PIXELS:] if "pixels" not in roles else []
-        if len(wide) == PIXELS == wide[-1] - wide[0] + 1:
+        wide = numbered[-PIXELS:]
+        if "pixels" in roles or len(wide) < PIXELS or wide[-1] - wide[0] + 1 != PIXELS:
+            wide = []
+        else:
             roles[wide[0]] = "pixels"
         at = {role: i for i, role in enumerate(roles) if role}
-        if "pixels" in at and len(at) == sum(map(bool, roles)):
-            return Header(names, delimiter, at, bool(wide))
+        others = [i for i, role in enumerate(roles) if not role and names[i] not in _INDEX and i not in wide]
+        if "pixels" in at and len(at) == sum(map(bool, roles)) and ("label" in at or not others):
+            return Header(names, delimiter, at, bool(wide), others)
     return None
 
 
@@ -179,12 +188,10 @@ def _require_header(entry: Entry, line: str) -> Header:
     if header is None:
         names = line.strip()
         hint = "; add a first line with the names of its columns" if re.match(r"\W*\d", names) else ""
+        if all(emotion in names.lower() for emotion in EMOTIONS):
+            hint = "; put the number of the emotion (0 to 6) into one column"
         shown = repr(names[:80] + "..." * (len(names) > 80))
         raise InputError(f"{path} has the columns {shown}, but a file of faces has {_WANTED}{hint}.")
-    if "label" not in header.at and {*EMOTIONS} <= {*header.names}:
-        raise InputError(
-            f"{path} has a column for each emotion; put the number of the emotion (0 to 6) into one column, emotion."
-        )
     return header
 
 
@@ -215,6 +222,8 @@ def _row(line: str, header: Header, split: str) -> _Row:
         values.pop()
     if len(values) != count:
         raise ValueError(f"{len(values)} column{'s' * (len(values) != 1)} instead of {count}")
+    if any(values[at].strip().lower() in SPLITS for at in header.others):
+        raise ValueError("a split in a column that is not called Usage")
     fields = {role: values[at].strip() for role, at in header.at.items()}
     label, face_id = None, 0
     if "label" in fields and (label := label_of(fields["label"])) is None:
@@ -254,7 +263,7 @@ def _numbers_of(text: str) -> npt.NDArray[np.int64]:
     words = text.strip("[]() ").replace(",", " ").split()
     numbers = np.zeros(len(words), np.int64)
     for i, word in enumerate(words):
-        if not re.fullmatch(r"[0-9]{1,4}(\.0*)?", word):
+        if not re.fullmatch(r"[+-]?[0-9]{1,9}(\.0*)?", word):
             small = re.fullmatch(r"[01]?\.[0-9]+(e-?[0-9]+)?", word)
             hint = "; multiply pixels from 0 to 1 by 255" if small else ""
             raise ValueError(_pixel_problem(_shown(word), i + 1) + hint)

@@ -53,8 +53,8 @@ class Sheet:
 
     @property
     def whole(self) -> bool:
-        """Whether it has labelled faces and says their splits."""
-        return self.labelled and "usage" in self.holds and self.split != "train"
+        """Whether it has labelled faces and alone says their splits."""
+        return self.labelled and "usage" in self.holds and not self.split
 
     @property
     def packed(self) -> bool:
@@ -110,9 +110,8 @@ class Source:
         """The faces of the test files if there are some, pictures outside of training folders, or all."""
         if self.pictures:
             return [read_unlabelled_pictures(self.path, self.pictures)]
-        return [
-            table for sheet in self.sheets[1:] or self.sheets for table in sheet.read(sheet.split or _TEST)
-        ]
+        tests = [sheet for sheet in self.sheets[1:] if sheet.split in ("", _TEST)]
+        return [table for sheet in tests or self.sheets[1:] or self.sheets for table in sheet.read(_TEST)]
 
     def files(self) -> dict[str, Path]:
         """The files on disk behind it, by their names from the named folder on."""

@@ -8,10 +8,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fer_lib.image_faces import read_picture
-from fer_lib.photo import portrait
 from PIL import Image
 
+from fer_lib.data.pictures import portrait, read_picture
 from fer_lib.errors import InputError
 
 

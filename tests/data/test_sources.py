@@ -15,15 +15,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from face_files import course_text, fer2013_text, pixel_text, random_faces, write
-from fer_lib.ferplus import read_votes
-from fer_lib.npz_faces import write_npz
-from fer_lib.packed import listed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fer_lib import data, sources
+from fer_lib import data
+from fer_lib.data import sources
+from fer_lib.data.archives import listed
 from fer_lib.data.faces import VOTES, Faces, FaceSplits
+from fer_lib.data.ferplus import read_votes
+from fer_lib.data.readers import write_npz
+from fer_lib.data.tables import FaceTable
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
 
@@ -263,7 +265,7 @@ def test_a_folder_with_nothing_but_a_damaged_archive_says_so(name: str, tmp_path
         data.load(tmp_path)
 
 
-@pytest.mark.parametrize("broken", ["ID,features\n1,2\n", b"PK\x03\x04 cut off", b"\x1f\x8b\x08"])
+@pytest.mark.parametrize("broken", ["name,age\n1,2\n", b"PK\x03\x04 cut off", b"\x1f\x8b\x08"])
 @pytest.mark.parametrize("name", ["test.csv", "fer2013new.csv"])
 def test_a_broken_companion_is_named_and_not_left_out(name: str, broken: str | bytes, tmp_path: Path) -> None:
     write(tmp_path / "train.csv", course_text(TRAIN))
@@ -421,7 +423,8 @@ def test_ferplus_beside_the_faces_gives_votes(tmp_path: Path) -> None:
         votes = splits.tests["private"].votes
         assert votes is not None and votes.sum(axis=1).tolist() == [10] * 5
         assert splits.train.soft_labels().argmax(axis=1).tolist() == TRAIN.known_labels.tolist()
-    [table] = data.read_tables(path)
+    with sources.found(path) as source:
+        [table] = source.tables()
     assert table.rejected is not None and np.flatnonzero(table.rejected).tolist() == [2]
 
 
@@ -564,7 +567,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     path = write(tmp_path / "train.csv", course_text(TRAIN))
     read = sources.Source.tables
 
-    def slow(source: sources.Source) -> list[data.FaceTable]:
+    def slow(source: sources.Source) -> list[FaceTable]:
         tables = read(source)
         path.write_text(course_text(TRAIN[:5]))
         return tables
