@@ -13,7 +13,7 @@ import pandas as pd
 
 from fer_lib.data import sources
 from fer_lib.data.duplicates import MAX_CANDIDATES, near_copies
-from fer_lib.data.faces import VOTED, Faces
+from fer_lib.data.faces import VOTED, Faces, FaceSplits
 from fer_lib.data.loading import is_drawn, joined, load
 from fer_lib.data.tables import ORDER, FaceTable, names_of
 from fer_lib.emotions import EMOTIONS
@@ -131,33 +131,26 @@ def survey(path: str | Path, *, cache: Path | None = None) -> Survey:
         InputError: There is nothing to look at: no such file or folder, or none of a known format.
     """
     if is_drawn(path):
-        splits = load(path, cache=cache)
-        drawn = {"train": splits.train, **splits.tests}
-        frames = [
-            _frame(part, [split] * len(part), [f"{split} face {i}" for i in part.ids.tolist()], None)
-            for split, part in drawn.items()
-        ]
-        kinds = {splits.source: "seven emotions, drawn by this program"}
-        return _survey(kinds, (), [part.pixels for part in drawn.values()], frames, [])
-    with sources.found(path) as source:
-        tables, left_out = source.tables(), source.left_out
+        tables, left_out = _drawn(load(path, cache=cache)), tuple[str, ...]()
+    else:
+        with sources.found(path) as source:
+            tables, left_out = source.tables(), source.left_out
     names = names_of(tables)
     where = {path: f"{name} " if len(names) > 1 else "" for path, name in names.items()}
     problems = [f"{where[each.path]}{place} has {what}" for each in tables for place, what in each.problems]
-    return _survey(
+    pixels = np.concatenate([table.faces.pixels for table in tables])
+    faces = pd.concat([_frame(table, where[table.path]) for table in tables], ignore_index=True)
+    faces["group"] = Faces(pixels, None, np.arange(len(pixels))).copy_groups()
+    first = faces.index[~faces.group.duplicated()].to_numpy()
+    near, near_all = near_copies(pixels[first])
+    return Survey(
         {printable(names[table.path]): table.kind for table in tables},
         tuple(map(printable, left_out)),
-        [table.faces.pixels for table in tables],
-        [
-            _frame(
-                each.faces,
-                each.splits,
-                [printable(f"{where[each.path]}{place}") for place in each.places],
-                each.rejected,
-            )
-            for each in tables
-        ],
-        [printable(problem) for problem in problems or _refusal(tables)],
+        pixels,
+        faces,
+        first[near],
+        near_all,
+        tuple(map(printable, problems or _refusal(tables))),
     )
 
 
@@ -270,29 +263,23 @@ def as_json(summary: DataSummary) -> str:
     return json.dumps(asdict(summary), ensure_ascii=False, indent=2)
 
 
-def _survey(
-    kinds: Mapping[str, str],
-    left_out: tuple[str, ...],
-    pictures: Sequence[npt.NDArray[np.uint8]],
-    frames: Sequence[pd.DataFrame],
-    problems: Sequence[str],
-) -> Survey:
-    pixels = np.concatenate(pictures)
-    faces = pd.concat(frames, ignore_index=True)
-    faces["group"] = Faces(pixels, None, np.arange(len(pixels))).copy_groups()
-    first = faces.index[~faces.group.duplicated()].to_numpy()
-    near, near_all = near_copies(pixels[first])
-    return Survey(kinds, left_out, pixels, faces, first[near], near_all, tuple(problems))
+def _drawn(splits: FaceSplits) -> list[FaceTable]:
+    kind = "seven emotions, drawn by this program"
+    return [
+        FaceTable(
+            Path(splits.source),
+            kind,
+            faces,
+            np.full(len(faces), split),
+            [f"{split} face {i}" for i in faces.ids],
+        )
+        for split, faces in {"train": splits.train, **splits.tests}.items()
+    ]
 
 
-def _frame(
-    faces: Faces,
-    splits: Sequence[str] | npt.NDArray[np.str_],
-    places: Sequence[str],
-    rejected: npt.NDArray[np.bool_] | None,
-) -> pd.DataFrame:
+def _frame(table: FaceTable, where: str) -> pd.DataFrame:
     """A row for each face, as `Survey.faces` has them but for `group`."""
-    n = len(faces)
+    faces, n = table.faces, len(table.faces)
     labels = np.full(n, _UNKNOWN) if faces.labels is None else faces.labels
     all_votes = np.zeros((n, 10), np.uint8) if faces.votes is None else faces.votes
     votes = all_votes[:, VOTED]
@@ -305,8 +292,8 @@ def _frame(
     chunks = np.array_split(faces.pixels, max(1, n // 1024))
     return pd.DataFrame(
         {
-            "split": np.asarray(splits, object),
-            "place": np.asarray(places, object),
+            "split": table.splits.astype(object),
+            "place": np.array([printable(f"{where}{place}") for place in table.places], object),
             "label": labels,
             "flat": np.concatenate([chunk.std(axis=(1, 2)) for chunk in chunks]) < FLAT,
             "asked": all_votes.any(axis=1),
@@ -315,7 +302,7 @@ def _frame(
             "wanted": votes.argmax(axis=1),
             "support": most / np.maximum(total, 1),
             "unseen": voted & (own == 0) & (most >= total * 0.5),
-            "rejected": np.zeros(n, np.bool_) if rejected is None else rejected,
+            "rejected": np.zeros(n, np.bool_) if table.rejected is None else table.rejected,
         }
     )
 

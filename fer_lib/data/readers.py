@@ -104,7 +104,7 @@ def csv_header(line: str) -> Header | None:
 def csv_head(entry: Entry) -> Header | None:
     """The columns of a CSV file of faces; None of any other file."""
     head = entry.head(MAX_LINE >> 4)
-    return csv_header(_decoded(head).partition("\n")[0])
+    return csv_header(re.split(r"[\r\n]", head.decode(_encoding(head), "replace"), maxsplit=1)[0])
 
 
 def read_csv(entry: Entry, *, split: str | None = None) -> FaceTable:
@@ -124,7 +124,10 @@ def read_csv(entry: Entry, *, split: str | None = None) -> FaceTable:
     """
     rows: list[tuple[int, _Row]] = []
     problems: list[Problem] = []
-    with _text(entry) as file:
+    with entry.opened() as raw:
+        encoding = _encoding(raw.read(2))
+        raw.seek(0)
+        file = io.TextIOWrapper(raw, encoding, "replace")
         header = _require_header(entry, file.readline(MAX_LINE))
         default = split or ("train" if "label" in header.at else "test")
         for number, line in _lines(entry.path, file):
@@ -157,18 +160,8 @@ class _Row(NamedTuple):
     id: int
 
 
-def _decoded(head: bytes) -> str:
-    encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    return head.decode(encoding, "replace").replace("\r\n", "\n").replace("\r", "\n")
-
-
-@contextmanager
-def _text(entry: Entry) -> Iterator[io.TextIOWrapper]:
-    with entry.opened() as file:
-        mark = file.read(2)
-        file.seek(0)
-        encoding = "utf-16" if mark in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-        yield io.TextIOWrapper(file, encoding, "replace")
+def _encoding(start: bytes) -> str:
+    return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
 def _require_header(entry: Entry, line: str) -> Header:
