@@ -32,6 +32,9 @@ MAX_DEPTH = 8
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 """Suffixes of pictures."""
 
+CACHE_SUFFIX = ".faces"
+"""Suffix of the files of `cache`, which are never a source."""
+
 _DECOMPRESS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -157,7 +160,7 @@ def _in_folder(folder: Path, stack: ExitStack) -> list[Entry]:
 def _in_file(file: Path, name: str, stack: ExitStack) -> list[Entry]:
     """A file itself, or what it holds if it is an archive."""
     whole = Entry(file, "", name, lambda: file.open("rb"))
-    if file.suffix.lower() in (*PICTURES, ".npz"):
+    if file.suffix.lower() in PICTURES:
         return [whole]
     try:
         if zipfile.is_zipfile(file) or whole.head(4) == b"PK\x03\x04":
@@ -174,6 +177,8 @@ def _in_file(file: Path, name: str, stack: ExitStack) -> list[Entry]:
         return [whole]
     except (*_DAMAGED, RuntimeError, NotImplementedError):
         return [Entry(file, "", name, partial(_refuse, file))]
+    if members and all(member.endswith(".npy") for member, _ in members):  # an .npz file
+        return [whole]
     # "./train.csv" is not hidden, and "/train.csv" lies in the archive like the others.
     named = ((posixpath.normpath(member).lstrip("/"), opener) for member, opener in members)
     return [
@@ -208,7 +213,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _is_junk(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _JUNK
+    return name.startswith(".") or name.lower() in _JUNK or name.endswith(CACHE_SUFFIX)
 
 
 def _refuse(path: Path) -> NoReturn:

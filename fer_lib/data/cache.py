@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fer_lib.data.archives import CACHE_SUFFIX
 from fer_lib.data.faces import Faces, FaceSplits
 from fer_lib.emotions import FACE_SIZE
 from fer_lib.files import replacing
-
-SUFFIX = ".faces"
-"""Not .npz, which a folder of faces would be read from."""
 
 MAX_KEPT = 4
 """Files of one prefix in a folder; FER2013 takes 83 MB."""
@@ -36,7 +34,7 @@ def cached(folder: Path, prefix: str, key: str, make: Callable[[], FaceSplits]) 
         key: What they depend on.
         make: Makes the faces.
     """
-    file = folder / f"{prefix}{key[:16]}{SUFFIX}"
+    file = folder / f"{prefix}{key[:16]}{CACHE_SUFFIX}"
     # Reading damaged bytes can raise almost anything, and whatever it is, the answer is the same.
     with suppress(Exception):
         return _read(file)
@@ -44,7 +42,9 @@ def cached(folder: Path, prefix: str, key: str, make: Callable[[], FaceSplits]) 
     # In a place that cannot be written to, all that is lost is time.
     with suppress(OSError):
         _write(file, splits)
-        files = sorted(folder.glob(f"{prefix}*{SUFFIX}"), key=lambda each: each.stat().st_mtime, reverse=True)
+        files = sorted(
+            folder.glob(f"{prefix}*{CACHE_SUFFIX}"), key=lambda each: each.stat().st_mtime, reverse=True
+        )
         for old in files[MAX_KEPT:]:
             old.unlink(missing_ok=True)
     return splits

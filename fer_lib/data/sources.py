@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fer_lib.data.archives import Entry, listed
+from fer_lib.data.csv_faces import csv_head, read_csv
 from fer_lib.data.ferplus import FERPLUS, is_ferplus, read_votes, with_votes
+from fer_lib.data.npz_faces import is_npz, npz_holds, read_npz
 from fer_lib.data.pictures import is_picture, read_pictures, read_unlabelled_pictures
-from fer_lib.data.readers import csv_head, is_npz, npz_holds, read_csv, read_npz
 from fer_lib.data.tables import ORDER, FaceTable, split_of
 from fer_lib.errors import InputError
 
@@ -207,9 +208,8 @@ def _chosen(path: Path, entries: Sequence[Entry], *, alone: bool = False) -> Sou
     if pictures:
         return Source(path, pictures=tuple([each for each in pictures if not each.inside] or pictures))
     for entry in others:
-        if not _is_text(entry):
-            with entry.opened():  # one that cannot be read says why
-                pass
+        with entry.opened():  # one that cannot be read says why
+            pass
     names = sorted({entry.parts[0] for entry in entries})
     shown = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
     raise InputError(
@@ -217,10 +217,6 @@ def _chosen(path: Path, entries: Sequence[Entry], *, alone: bool = False) -> Sou
         "label,feature; id,feature), no .npz file with pixels and labels, and no pictures in folders named after "
         "emotions."
     )
-
-
-def _is_text(entry: Entry) -> bool:
-    return entry.parts[-1].lower().endswith((".txt", ".md", ".json", ".py", ".ipynb"))
 
 
 def _holds(entry: Entry) -> frozenset[str]:

@@ -21,7 +21,7 @@ from fer_lib.data import sources
 from fer_lib.data.cache import cached
 from fer_lib.data.drawn import sampling
 from fer_lib.data.faces import Faces, FaceSplits
-from fer_lib.data.readers import write_npz
+from fer_lib.data.npz_faces import write_npz
 from fer_lib.errors import InputError
 
 TRAIN = random_faces(5)

@@ -26,7 +26,7 @@ from fer_lib.data import sources
 from fer_lib.data.archives import listed
 from fer_lib.data.faces import VOTES, Faces, FaceSplits
 from fer_lib.data.ferplus import read_votes
-from fer_lib.data.readers import write_npz
+from fer_lib.data.npz_faces import write_npz
 from fer_lib.data.tables import FaceTable
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError

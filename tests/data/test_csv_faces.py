@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fer_lib.data.archives import listed
+from fer_lib.data.csv_faces import PIXELS, read_csv
 from fer_lib.data.faces import Faces
-from fer_lib.data.readers import PIXELS, read_csv
 from fer_lib.data.tables import FaceTable
 from fer_lib.errors import InputError
 

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from fer_lib import data
 from fer_lib.data.archives import listed
 from fer_lib.data.faces import Faces
-from fer_lib.data.readers import read_npz, write_npz
+from fer_lib.data.npz_faces import read_npz, write_npz
 from fer_lib.data.tables import FaceTable
 from fer_lib.errors import InputError
 
@@ -216,3 +217,13 @@ def test_an_array_of_a_shape_that_cannot_be_is_refused(shape: str, tmp_path: Pat
         )
     with pytest.raises(InputError, match=r"faces\.npz"):
         read_file(tmp_path / "faces.npz")
+
+
+@pytest.mark.parametrize("name", ["faces.npz", "faces.dat", "faces.zip"])
+def test_arrays_are_told_by_content_in_archives_too(name: str, tmp_path: Path) -> None:
+    write_npz(tmp_path / "faces.npz", {"train": FACES})
+    path = (tmp_path / "faces.npz").rename(tmp_path / name)
+    assert data.load(path).train.fingerprint() == FACES.fingerprint()
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.write(path, name)
+    assert data.load(tmp_path / "archive.zip").train.fingerprint() == FACES.fingerprint()
