@@ -154,6 +154,11 @@ def plain_row(line: str, header: str) -> Row:
     if len(fields) > len(names) and not fields[-1].strip():
         fields.pop()
     row = {name: field.strip() for name, field in zip(names, fields, strict=True)}
+    known = {"emotion", "label", "id", "usage", "pixels", "feature"}
+    if any(
+        field.lower() in SPLITS for name, field in row.items() if name not in known
+    ):  # of a misspelt Usage
+        raise ValueError
     label, face_id, usage = row.get("emotion", row.get("label")), row.get("id"), row.get("usage")
     if face_id is not None and not re.fullmatch("[0-9]{1,18}", face_id):
         raise ValueError
