@@ -455,7 +455,7 @@ def test_the_contests_real_files_give_the_real_faces(real_files: Path, tmp_path:
 @pytest.mark.real_data
 @needs_real_data
 def test_real_course_files_give_the_real_faces(real_files: Path) -> None:
-    splits = data.load(real_files)
+    splits = data.load(real_files / "train.csv")
     train, test = np.load(REAL / "fer2013" / "train.npz"), np.load(REAL / "fer2013" / "test.npz")
     assert np.array_equal(splits.train.pixels, train["pixels"][:300])
     assert np.array_equal(splits.train.known_labels, train["label"][:300])
