@@ -231,7 +231,7 @@ def predict(name: str) -> dict[str, float]:
 
 def some_faces(n: int) -> Any:
     """Random pixels and labels."""
-    from fer_lib.faces import Faces
+    from fer_lib.data.faces import Faces
 
     rng = np.random.default_rng(0)
     return Faces(rng.integers(0, 256, (n, 48, 48), np.uint8), rng.integers(0, 7, n), np.arange(n))

@@ -8,9 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from fer_lib.data.drawn.sampling import draw_faces
+from fer_lib.data.faces import REGIONS
 from fer_lib.emotions import EMOTIONS
-from fer_lib.faces import REGIONS
-from fer_lib.synthetic import draw_faces
 
 DIFFICULTIES = (0.0, 0.5, 1.0, 2.0)
 COLOURS = np.array([(230, 159, 0), (86, 180, 233), (0, 158, 115), (213, 94, 0)])  # Okabe and Ito's

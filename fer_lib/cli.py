@@ -45,22 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def check_data(options: argparse.Namespace) -> None:
     """Say what a file or folder is and what is wrong with it."""
-    from fer_lib import contact_sheet, data, data_check
+    from fer_lib.data import check
 
-    if options.sheet:
-        data.require_spared(options.sheet, options.path)
-    found = data_check.survey(options.path)
-    summary = data_check.summarise(found)
-    print(data_check.as_json(summary) if options.json else data_check.describe(summary))
-    if options.sheet:
-        contact_sheet.write_sheet(options.sheet, found)
+    summary = check.summarize(check.survey(options.path))
+    print(check.as_json(summary) if options.json else check.describe(summary))
     if summary.problems:
         raise InputError(f"{options.path} cannot be used as it is; the problems stand above.")
 
 
 def convert_data(options: argparse.Namespace) -> None:
     """Write the faces of any source as one .npz file, which DATA may name from then on."""
-    from fer_lib import data, npz_faces
+    from fer_lib import data
+    from fer_lib.data.npz_faces import write_npz
 
     if options.out.suffix != ".npz":
         raise InputError(f"--out is {options.out}, but the file that is written must be called ....npz.")
@@ -68,10 +64,10 @@ def convert_data(options: argparse.Namespace) -> None:
         raise InputError(
             "An .npz file has no room for the masks of drawn faces; name them as DATA wherever you need them."
         )
-    data.require_spared(options.out, options.path)
+    data.check_not_overwriting(options.out, options.path)
     splits = data.load(options.path, drop_leaked=options.drop_leaked)
     parts = {"train": splits.train, **splits.tests}
-    npz_faces.write_npz(options.out, parts)
+    write_npz(options.out, parts)
     print(
         f"{printable(str(options.out))}: "
         + ", ".join(f"{len(faces):,} {split} faces" for split, faces in parts.items())
@@ -80,7 +76,7 @@ def convert_data(options: argparse.Namespace) -> None:
 
 def fetch_data(options: argparse.Namespace) -> None:
     """Download FER2013 from Kaggle and name the file."""
-    from fer_lib import kaggle
+    from fer_lib.data import kaggle
 
     print(kaggle.fetch(options.out))
 
@@ -104,7 +100,7 @@ def predict(options: argparse.Namespace) -> None:
     """Write the answer file of a test file, by one model or the mean of several."""
     from fer_lib import data
 
-    data.require_spared(options.out, options.data)
+    data.check_not_overwriting(options.out, options.data)
     if options.out.suffix == ".keras" and options.out.exists():
         raise InputError(f"{options.out} is a model; name another file to write.")
     faces = data.load_unlabelled(options.data)
@@ -239,7 +235,6 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     check = commands.add_parser("check", help="say what a file or folder is, and what is wrong with it")
     check.add_argument("path", help=path)
     check.add_argument("--json", action="store_true", help="all of it, for machines")
-    check.add_argument("--sheet", type=Path, metavar="FILE.html", help="write a page with the odd faces")
     check.set_defaults(run_command=check_data)
 
     convert = commands.add_parser("convert", help="write it as one .npz file, which DATA may name")

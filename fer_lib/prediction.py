@@ -15,9 +15,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from fer_lib.augmentation import View, seen
+from fer_lib.data.faces import Faces
 from fer_lib.emotions import EMOTIONS, FACE_SIZE
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces
 from fer_lib.files import replacing
 
 BATCH = 256

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from fer_lib.data.faces import Faces
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces
 from fer_lib.models import build
 from fer_lib.report.execute import resolve
 from fer_lib.report.parameters import Parameters

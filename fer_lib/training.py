@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_lib.augmentation import augmented
+from fer_lib.data.faces import Faces
 from fer_lib.emotions import FACE_SIZE
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces
 from fer_lib.spec import SMALL, Recipe
 
 OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {

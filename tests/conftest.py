@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from face_files import course_text
 
-from fer_lib.faces import Faces, FaceSplits
+from fer_lib.data.faces import Faces, FaceSplits
 
 # A shell ignores Ctrl-C for what it starts in the background, and what these tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fer_lib.faces import Faces
+from fer_lib.data.faces import Faces
 
 
 def random_faces(n: int, *, seed: int = 0, labels: Sequence[int] | None = None) -> Faces:

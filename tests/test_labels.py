@@ -9,9 +9,9 @@ import jinja2
 import pytest
 from conftest import ROOT
 
+from fer_lib.data.faces import REGIONS
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
-from fer_lib.faces import REGIONS
 from fer_lib.labels import format_number, label_file, labels
 
 FILES = {language: label_file(language) for language in LANGUAGES}

@@ -16,7 +16,7 @@ from face_files import fer2013_text
 from report_project import kernel, run
 from small_project import make
 
-from fer_lib import synthetic
+from fer_lib.data.drawn import sampling
 from fer_lib.report import execute
 from fer_lib.report.build import make_report, read_record
 
@@ -40,7 +40,7 @@ def faces(tmp_path_factory):
     """FER2013's file, with drawn faces in it."""
     path = tmp_path_factory.mktemp("data") / "fer2013.csv"
     usages = ["Training"] * 350 + ["PublicTest"] * 70
-    path.write_text(fer2013_text(synthetic.draw_faces(420, seed=1), usages))
+    path.write_text(fer2013_text(sampling.draw_faces(420, seed=1), usages))
     return path
 
 

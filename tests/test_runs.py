@@ -11,8 +11,8 @@ from conftest import ROOT
 
 from fer_lib import checkpoints, models, prediction, pretrained, runs
 from fer_lib.augmentation import Augmentation, views
+from fer_lib.data.faces import Faces, FaceSplits
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces, FaceSplits
 from fer_lib.report import execute
 from fer_lib.runs import trainer
 from fer_lib.spec import ModelSpec, Recipe

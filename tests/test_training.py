@@ -7,8 +7,8 @@ import pytest
 from conftest import striped_faces
 
 from fer_lib import training
+from fer_lib.data.faces import Faces
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces
 from fer_lib.models import ModelSpec, build
 from fer_lib.training import Recipe, compile_model, restore, state, train
 

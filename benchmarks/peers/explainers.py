@@ -30,9 +30,9 @@ METHODS = {
 @cache
 def drawn(count: int) -> Any:
     """Drawn faces, uint8 (count, 48, 48)."""
-    from fer_lib import synthetic
+    from fer_lib.data.drawn import sampling
 
-    return synthetic.drawn_splits(train=count, test=14).train.pixels
+    return sampling.drawn_splits(train=count, test=14).train.pixels
 
 
 @cache

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fer_lib.data.faces import REGIONS
 from fer_lib.emotions import FACE_SIZE
 from fer_lib.explain.heat import Heat
-from fer_lib.faces import REGIONS
 
 MEAN_FACE_BOXES: Mapping[str, tuple[tuple[int, int, int, int], ...]] = {
     "brows": ((11, 15, 8, 21), (11, 15, 27, 40)),

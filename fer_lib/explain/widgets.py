@@ -12,10 +12,11 @@ import numpy.typing as npt
 from IPython.display import Image, display
 from matplotlib.figure import Figure
 
-from fer_lib import explain, networks, photo, plots
+from fer_lib import explain, networks, plots
+from fer_lib.data.faces import Faces
+from fer_lib.data.pictures import portrait
 from fer_lib.emotions import EMOTION_NAMES
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces
 from fer_lib.labels import labels
 
 _PREDICTED = -1
@@ -106,7 +107,7 @@ def saliency_explorer(
         pixels = faces.pixels[face]
         if upload:
             try:
-                own = photo.portrait(io.BytesIO(upload[0]["content"]), name=upload[0]["name"])
+                own = portrait(io.BytesIO(upload[0]["content"]), name=upload[0]["name"])
             except InputError as error:
                 print(error)
                 return

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from fer_lib import evaluation
+from fer_lib.data.faces import FaceSplits
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
-from fer_lib.faces import FaceSplits
 from fer_lib.prediction import ensemble, predict
 from fer_lib.runs.folder import Run
 from fer_lib.runs.members import members

@@ -27,8 +27,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from fer_lib.augmentation import View, views
+from fer_lib.data.faces import FaceSplits
 from fer_lib.errors import InputError
-from fer_lib.faces import FaceSplits
 from fer_lib.files import replacing, write_text
 from fer_lib.prediction import first_line, load_model
 from fer_lib.runs.cached import Result, load_or_compute

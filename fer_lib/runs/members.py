@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from fer_lib import pretrained
 from fer_lib.augmentation import View
+from fer_lib.data.faces import Faces, FaceSplits
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces, FaceSplits
 from fer_lib.prediction import load_model, predict
 from fer_lib.runs.folder import Run, cnns, find, is_complete, learned_from, views_of
 

@@ -26,8 +26,8 @@ from tqdm import tqdm
 from fer_lib import checkpoints, evaluation, models, pretrained, training
 from fer_lib.checkpoints import Checkpoint
 from fer_lib.data import split_validation
+from fer_lib.data.faces import Faces, FaceSplits
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces, FaceSplits
 from fer_lib.files import replacing
 from fer_lib.prediction import predict
 from fer_lib.runs.folder import (

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib import drawing, synthetic
-from fer_lib.anatomy import Actions, Person, View
+from fer_lib.data.drawn import painting, sampling
+from fer_lib.data.drawn.anatomy import Actions, Person, View
+from fer_lib.data.drawn.sampling import draw_faces, drawn_splits
+from fer_lib.data.faces import REGIONS, Faces
 from fer_lib.emotions import EMOTIONS
-from fer_lib.faces import REGIONS, Faces
-from fer_lib.synthetic import draw_faces, drawn_splits
 
 EACH = 40
 LABELS = np.repeat(np.arange(len(EMOTIONS)), EACH)
@@ -58,16 +58,16 @@ def portrait(n: int = 8, difficulty: float = 0.0) -> tuple[Person, Actions, View
     rng = np.random.default_rng(5)
     neutral = np.full(n, EMOTIONS.index("neutral"))
     return (
-        synthetic.sample_people(n, rng),
-        synthetic.sample_actions(neutral, difficulty, rng),
-        synthetic.sample_views(n, difficulty, rng),
+        sampling.sample_people(n, rng),
+        sampling.sample_actions(neutral, difficulty, rng),
+        sampling.sample_views(n, difficulty, rng),
     )
 
 
 def drawn(
     person: Person, actions: Actions, view: View
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    pixels, regions = drawing.render(person, actions, view, np.random.default_rng(0))
+    pixels, regions = painting.render(person, actions, view, np.random.default_rng(0))
     return pixels.astype(np.int64), regions
 
 
@@ -96,8 +96,8 @@ def test_another_stream_draws_other_faces() -> None:
 
 
 def test_arrays_have_the_shapes_and_types_of_faces() -> None:
-    faces = draw_faces(synthetic.CHUNK + 3)
-    n = synthetic.CHUNK + 3
+    faces = draw_faces(sampling.CHUNK + 3)
+    n = sampling.CHUNK + 3
     assert (faces.pixels.shape, faces.pixels.dtype) == ((n, 48, 48), np.uint8)
     assert faces.known_labels.dtype == np.int64
     assert faces.regions is not None
@@ -114,7 +114,7 @@ def test_fourteen_faces_show_every_emotion_twice() -> None:
 
 
 def test_emotions_are_as_frequent_as_in_fer2013_with_disgust_at_three_percent() -> None:
-    counts = np.bincount(synthetic.shuffled_labels(20_000, np.random.default_rng(0)))
+    counts = np.bincount(sampling.shuffled_labels(20_000, np.random.default_rng(0)))
     shares = counts / counts.sum()
     fer2013 = np.array([3995, 436, 4097, 7215, 4830, 3171, 4965]) / 28709
     assert shares[EMOTIONS.index("disgust")] == pytest.approx(0.03, abs=0.001)
@@ -122,7 +122,7 @@ def test_emotions_are_as_frequent_as_in_fer2013_with_disgust_at_three_percent() 
 
 
 def test_emotions_come_in_no_order() -> None:
-    labels = synthetic.shuffled_labels(700, np.random.default_rng(0))
+    labels = sampling.shuffled_labels(700, np.random.default_rng(0))
     assert np.abs(np.corrcoef(labels, np.arange(700))[0, 1]) < 0.15
 
 
@@ -228,28 +228,28 @@ def test_surprise_lifts_the_brows_and_anger_lowers_them(clear_faces: Faces) -> N
 
 
 def test_every_prototype_action_exists_and_has_two_forms_of_each_emotion() -> None:
-    assert set(synthetic.PROTOTYPES) <= set(Actions._fields)
-    assert {len(row) for row in synthetic.PROTOTYPES.values()} == {2 * len(EMOTIONS)}
+    assert set(sampling.PROTOTYPES) <= set(Actions._fields)
+    assert {len(row) for row in sampling.PROTOTYPES.values()} == {2 * len(EMOTIONS)}
 
 
 def test_no_emotion_is_mixed_with_itself() -> None:
     labels = np.repeat(np.arange(len(EMOTIONS)), 200)
-    neighbours = synthetic.sample_neighbours(labels, np.random.default_rng(0))
+    neighbours = sampling.sample_neighbours(labels, np.random.default_rng(0))
     assert (neighbours != labels).all()
 
 
 def test_fear_is_mixed_with_surprise_most_often() -> None:
     fear = np.full(2000, EMOTIONS.index("fear"))
-    neighbours = synthetic.sample_neighbours(fear, np.random.default_rng(0))
+    neighbours = sampling.sample_neighbours(fear, np.random.default_rng(0))
     assert np.bincount(neighbours).argmax() == EMOTIONS.index("surprise")
 
 
 def test_expressions_of_an_emotion_are_nearer_to_its_prototypes_than_to_the_rest_mostly_but_not_always() -> (
     None
 ):
-    table = synthetic.prototypes()
-    actions = np.stack(synthetic.sample_actions(LABELS, 1.0, np.random.default_rng(0)), axis=-1)[:, 0, 0]
-    moves = [i for i, name in enumerate(Actions._fields) if name in synthetic.PROTOTYPES]
+    table = sampling.prototypes()
+    actions = np.stack(sampling.sample_actions(LABELS, 1.0, np.random.default_rng(0)), axis=-1)[:, 0, 0]
+    moves = [i for i, name in enumerate(Actions._fields) if name in sampling.PROTOTYPES]
     forms = np.linspace(0, 1, 5)[:, None, None]
     between = (1 - forms) * table[:, 0] + forms * table[:, 1]
     gaps = np.square(actions[:, None, None, moves] - between[None, ..., moves]).sum(axis=-1).min(axis=1)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fer_lib.anatomy import Actions, Array, Person, View
-from fer_lib.drawing import render
+from fer_lib.data.drawn.anatomy import Actions, Array, Person, View
+from fer_lib.data.drawn.painting import render
+from fer_lib.data.faces import REGIONS, Faces, FaceSplits
 from fer_lib.emotions import EMOTIONS, FACE_SIZE
-from fer_lib.faces import REGIONS, Faces, FaceSplits
 
 FER2013_COUNTS = (3995, 436, 4097, 7215, 4830, 3171, 4965)
 """Training faces of each emotion in FER2013: the imbalance that drawn faces copy."""
@@ -195,7 +195,7 @@ def sample_actions(labels: npt.NDArray[np.int64], difficulty: float, rng: np.ran
 
 
 def _columns(values: Mapping[str, npt.NDArray[Any]]) -> dict[str, Array]:
-    """Values of shape (n,) as `drawing` takes them: float32 (n, 1, 1)."""
+    """Values of shape (n,) as `painting` takes them: float32 (n, 1, 1)."""
     return {name: value.astype(np.float32)[:, None, None] for name, value in values.items()}
 
 

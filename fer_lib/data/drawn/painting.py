@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fer_lib.anatomy import (
+from fer_lib.data.drawn.anatomy import (
     EYE_LINE,
     Actions,
     Array,

@@ -9,9 +9,11 @@ leaves the file for a closer look.
 from __future__ import annotations
 
 import argparse
+import csv
 import gzip
 import io
 import random
+import re
 import resource
 import shutil
 import signal
@@ -32,15 +34,15 @@ from face_files import course_text, fer2013_text, pixel_text, random_faces
 from PIL import Image
 
 from fer_lib import data
+from fer_lib.data import sources
+from fer_lib.data.faces import VOTES, Faces
+from fer_lib.data.tables import SPLITS, FaceTable, label_of
 from fer_lib.errors import InputError
-from fer_lib.faces import VOTES, Faces
-from fer_lib.tables import FaceTable
 
 FACES = random_faces(3)
 USAGES = ["Training", "PublicTest", "PrivateTest"]
-SPLITS = {"Training": "train", "PublicTest": "public", "PrivateTest": "private"}
-MOST_MEMORY = 2e6  # kB
-MOST_SECONDS = 20
+MAX_MEMORY = 2e6  # kB
+MAX_SECONDS = 20
 
 TOKENS = [
     *(
@@ -129,32 +131,46 @@ PICTURES = {
 
 def plain_rows(content: bytes) -> tuple[list[Row], int]:
     """The faces in a CSV file as the simplest reader sees them, and how many lines hold none."""
-    header, *lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    around = b' \t\r"'
-    names = [name.strip(around).lower().decode() for name in header.split(b",")]
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    text = content.decode(encoding, "replace").replace("\r\n", "\n").replace("\r", "\n")
+    header, *lines = text.split("\n")
     rows: list[Row] = []
     bad = 0
     for line in lines:
-        fields = [field.strip(around) for field in line.split(b",")]
-        if not any(fields):
+        if not line.strip(' \t",;|'):
             continue
         try:
-            row = dict(zip(names, fields, strict=True))
-            text = row.get("pixels", row.get("feature", b""))
-            numbers = [number for number in text.split(b" ") if number]
-            if len(numbers) != 2304 or any(len(n) > 3 or not n.isdigit() or int(n) > 255 for n in numbers):
-                raise ValueError
-            if "id" in row and not (row["id"].isdigit() and len(row["id"]) < 19):
-                raise ValueError
-            named = row.get("emotion", row.get("label"))
-            if named is not None and named not in [b"0", b"1", b"2", b"3", b"4", b"5", b"6"]:
-                raise ValueError
-            default = "test" if named is None else "train"
-            split = SPLITS[row["usage"].decode()] if "usage" in row else default
-            rows.append((split, None if named is None else int(named), bytes(map(int, numbers))))
-        except (ValueError, KeyError):
+            rows.append(plain_row(line, header))
+        except (ValueError, KeyError, csv.Error):
             bad += 1
     return rows, bad
+
+
+def plain_row(line: str, header: str) -> Row:
+    """A line as the simplest reader sees it, whose columns are separated by what its header has most of."""
+    delimiter = max(",;\t|", key=header.count)
+    names = [name.strip(' \t"').lower() for name in header.split(delimiter)]
+    [fields] = csv.reader([line], delimiter=delimiter, skipinitialspace=True, strict=True)
+    if len(fields) > len(names) and not fields[-1].strip():
+        fields.pop()
+    row = {name: field.strip() for name, field in zip(names, fields, strict=True)}
+    known = {"emotion", "label", "id", "usage", "pixels", "feature"}
+    if any(
+        field.lower() in SPLITS for name, field in row.items() if name not in known
+    ):  # of a misspelt Usage
+        raise ValueError
+    label, face_id, usage = row.get("emotion", row.get("label")), row.get("id"), row.get("usage")
+    if face_id is not None and not re.fullmatch("[0-9]{1,18}", face_id):
+        raise ValueError
+    pixels = row.get("pixels", row.get("feature", ""))
+    numbers = pixels.strip("[]() ").replace(",", " ").split()
+    if len(numbers) != 2304 or not all(re.fullmatch(r"[+-]?[0-9]{1,9}(\.0*)?", number) for number in numbers):
+        raise ValueError
+    number = None if label is None else label_of(label)
+    if label is not None and number is None:
+        raise ValueError
+    split = ("test" if label is None else "train") if usage is None else SPLITS[usage.lower()]
+    return split, number, bytes(int(float(number)) for number in numbers)
 
 
 def found_rows(tables: Sequence[FaceTable]) -> list[Row]:
@@ -299,7 +315,7 @@ class TooSlow(BaseException):
 
 def too_slow(*_: object) -> NoReturn:
     """What to do when the alarm rings."""
-    raise TooSlow(f"more than {MOST_SECONDS} seconds")
+    raise TooSlow(f"more than {MAX_SECONDS} seconds")
 
 
 def memory() -> int:
@@ -343,7 +359,8 @@ def outcome(form: str, content: bytes, folder: Path) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(pack(content) if name == target else original)
     try:
-        tables = data.read_tables(folder / named)
+        with sources.found(folder / named) as source:
+            tables = source.tables()
     except InputError as error:
         assert str(error).endswith(".") and "\n" not in str(error) and len(str(error)) < 900, (
             f"{form}: {error}"
@@ -371,10 +388,10 @@ def fuzz(*, files: int = 0, seconds: float = 0, seed: int = 0) -> Counter[str]:
         form = list(FORMS)[number % len(FORMS)]
         content = mutated(FORMS[form].files[FORMS[form].target], rng)
         folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
-        signal.alarm(MOST_SECONDS)
+        signal.alarm(MAX_SECONDS)
         try:
             outcomes[f"{form}: {outcome(form, content, folder)}"] += 1
-            assert memory() - before < MOST_MEMORY, f"{form}: too much memory"
+            assert memory() - before < MAX_MEMORY, f"{form}: too much memory"
         except BaseException:
             print(f"file {number} of seed {seed} is in {folder}", file=sys.stderr)
             raise

@@ -1,4 +1,4 @@
-"""Faces as pictures in folders named after emotions: train/happy/3.png."""
+"""Pictures as faces: in folders named after emotions (train/happy/3.png), and a face of one's own in a photograph."""
 
 from __future__ import annotations
 
@@ -7,48 +7,27 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fer_lib.emotions import EMOTION_NAMES, EMOTIONS, FACE_SIZE
+from fer_lib.data.archives import PICTURES, Entry
+from fer_lib.data.faces import Faces
+from fer_lib.data.tables import MAX_FACES, ORDER, FaceTable, Problem, label_of, split_of, too_many_faces
+from fer_lib.emotions import EMOTIONS, FACE_SIZE
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces
-from fer_lib.packed import PICTURES, Entry
-from fer_lib.photo import grey
-from fer_lib.tables import (
-    MOST_FACES,
-    MOST_PROBLEMS,
-    ORDER,
-    SPLITS,
-    FaceTable,
-    Problem,
-    too_many_faces,
-    too_many_problems,
-)
 
-MOST_PIXELS = 1 << 26
+MAX_PIXELS = 1 << 26
 """No larger picture is decoded: 67 million pixels, more than cameras have."""
 
-UNLABELLED_PICTURES = "pictures without labels"
-"""What a table of pictures is that stand in no folder of an emotion."""
+UNLABELLED = "pictures without labels"
+"""The kind of a table of pictures that are in no folder of an emotion."""
 
-_MOST_BYTES = 1 << 27
-_FOLDERS = {
-    **{name.lower(): label for names in EMOTION_NAMES.values() for label, name in enumerate(names)},
-    **{str(label): label for label in range(len(EMOTIONS))},
-    "anger": 0,
-    "disgusted": 1,
-    "fearful": 2,
-    "happiness": 3,
-    "sadness": 4,
-    "surprised": 5,
-}
-_OTHERS = (".csv", ".csv.gz", ".npz", ".txt", ".md", ".json")
-_USAGES = (("publictest_", "public"), ("privatetest_", "private"))
-_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8")
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
+_MAX_BYTES = 1 << 27
+_OTHERS = (".csv", ".gz", ".bz2", ".xz", ".npz", ".txt", ".md", ".json", ".zip", ".tar", ".tgz")
 
 
 class _Place(NamedTuple):
@@ -57,11 +36,6 @@ class _Place(NamedTuple):
     root: tuple[str, ...]
     split: str
     label: int | None
-
-
-def label_of(folder: str) -> int | None:
-    """The label of the pictures in a folder of this name, or None if it is named after no emotion."""
-    return _FOLDERS.get(folder.strip().lower())
 
 
 def is_picture(entry: Entry) -> bool:
@@ -119,28 +93,28 @@ def read_unlabelled_pictures(folder: Path, entries: Iterable[Entry]) -> FaceTabl
 
 
 def read_picture(data: bytes) -> npt.NDArray[np.uint8]:
-    """A PNG or JPEG picture as a face: uint8 (48, 48).
+    """A picture as a face: uint8 (48, 48).
 
-    Grey pictures of 48x48 keep their pixels. Of others the middle square is scaled (bicubic, anti-aliased); colours
-    become grey by ITU-R BT.601, and what is transparent becomes white.
+    Grey pictures of 48x48 keep their pixels. Of others the middle square is scaled (bicubic, anti-aliased); colors
+    become grey by ITU-R BT.601, and what is transparent becomes white. Of several frames the first is taken.
 
     Raises:
-        ValueError: It is neither, is damaged or too large; says what it is instead.
+        ValueError: It is none, is damaged or too large; says what it is instead.
     """
-    if not data.startswith(_MAGIC):
-        raise ValueError("no PNG or JPEG picture in it")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-                if image.width * image.height <= MOST_PIXELS:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                if image.width * image.height <= MAX_PIXELS:
                     return _face(image)
+    except UnidentifiedImageError:
+        raise ValueError("no picture in it (PNG, JPEG, BMP, GIF, TIFF or WebP)") from None
     except Image.DecompressionBombError:
         pass
     # A damaged picture can raise almost anything.
     except Exception:
         raise ValueError("a damaged picture in it") from None
-    raise ValueError(f"a picture of more than {MOST_PIXELS:,} pixels")
+    raise ValueError(f"a picture of more than {MAX_PIXELS:,} pixels")
 
 
 def _face(image: Image.Image) -> npt.NDArray[np.uint8]:
@@ -166,17 +140,19 @@ def _place(entry: Entry) -> _Place:
     *folders, file = entry.parts
     label = label_of(folders[-1]) if folders else None
     above = folders if label is None else folders[:-1]
-    at = max((i for i, name in enumerate(above) if name.lower() in SPLITS), default=None)
+    at = max((i for i, name in enumerate(above) if split_of(name)), default=None)
     if at is None:
         return _Place(tuple(above), "", label)
-    split = SPLITS[above[at].lower()]
-    if split == "test":
-        split = next((usage for prefix, usage in _USAGES if file.lower().startswith(prefix)), split)
+    split = split_of(above[at])
+    if split == "test":  # Kaggle's names say it better
+        split = split_of(
+            next((usage for usage in ("PublicTest", "PrivateTest") if file.startswith(usage)), "test")
+        )
     return _Place(tuple(above[:at]), split, label)
 
 
 def _table(folder: Path, split: str, files: Sequence[tuple[Entry, int | None]]) -> FaceTable:
-    if len(files) > MOST_FACES:
+    if len(files) > MAX_FACES:
         raise too_many_faces(folder)
     unlabelled = all(label is None for _, label in files)
     numbered = sorted((_number(entry), entry.name, i) for i, (entry, _) in enumerate(files))
@@ -188,18 +164,17 @@ def _table(folder: Path, split: str, files: Sequence[tuple[Entry, int | None]]) 
             if label is None and not unlabelled:
                 raise ValueError(f"a folder that is none of {', '.join(EMOTIONS)}")
             with entry.opened() as file:
-                pixels[ranks[i]] = read_picture(file.read(_MOST_BYTES))
+                content = file.read(_MAX_BYTES)
+            pixels[ranks[i]] = read_picture(content)
         except ValueError as error:
             problems[ranks[i]] = Problem(entry.name, str(error))
-        if len(problems) > MOST_PROBLEMS:
-            raise too_many_problems(folder, next(iter(problems.values())))
     good = np.array([rank not in problems for rank in range(len(files))], np.bool_)
     labels = np.array([files[i][1] or 0 for _, _, i in numbered], np.int64)
     numbers = np.array([number for number, _, _ in numbered], np.int64)
     distinct = len(np.unique(numbers)) == len(numbers) and numbers.min(initial=0) >= 0
     ids = numbers if distinct else np.arange(len(files))
     faces = Faces(pixels, None if unlabelled else labels, ids)[good]
-    kind = UNLABELLED_PICTURES if unlabelled else "pictures in folders of emotions"
+    kind = UNLABELLED if unlabelled else "pictures in folders of emotions"
     places = [name for (_, name, _), ok in zip(numbered, good, strict=True) if ok]
     listed = tuple(problems[rank] for rank in sorted(problems))
     return FaceTable(folder, kind, faces, np.full(len(faces), split), places, listed)
@@ -209,3 +184,102 @@ def _number(entry: Entry) -> int:
     """The last number in a picture's name, -1 where there is none."""
     number = re.search(r"([0-9]{1,18})[^0-9]*$", entry.parts[-1].rpartition(".")[0])
     return int(number[1]) if number else -1
+
+
+# --- A face in a photograph
+
+_AT_ONCE = 1 << 18
+"""Pixels that are made grey at a time."""
+
+
+class Portrait(NamedTuple):
+    """A face cut out of a photograph.
+
+    Attributes:
+        pixels: Grey values, uint8 (48, 48).
+        found: Whether a face was detected; if not, it is the middle of the photograph.
+        searched: Whether a face was looked for; if not, no detector is installed.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    found: bool
+    searched: bool
+
+
+def grey(image: Image.Image) -> Image.Image:
+    """A picture upright and in grey (mode L), a few rows at a time: of an enormous one there is no second copy.
+
+    Colours become grey by ITU-R BT.601, what is transparent becomes white, and of 16 bits a pixel 8 are left.
+    """
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode == "L" and "transparency" not in image.info:
+        return image
+    width, height = image.size
+    whole, rows = Image.new("L", image.size), max(1, _AT_ONCE // width)
+    for top in range(0, height, rows):
+        whole.paste(_grey(image.crop((0, top, width, min(top + rows, height)))), (0, top))
+    return whole
+
+
+def _grey(strip: Image.Image) -> Image.Image:
+    if strip.mode.startswith("I"):  # 16 bits a pixel, which convert("L") would cut off at 255
+        return Image.fromarray(np.rint(np.asarray(strip) / 257).clip(0, 255).astype(np.uint8))
+    if "transparency" in strip.info or strip.mode in ("LA", "PA", "RGBA"):
+        seen = strip.convert("RGBA")
+        strip = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
+    return strip.convert("L")
+
+
+def portrait(photo: Path | BinaryIO, *, name: str = "") -> Portrait:
+    """The largest face in a photograph, cut out and made grey; without a detector or a face, the middle.
+
+    Faces are detected by OpenCV's Haar cascade (Viola and Jones, 2001) where `opencv-python-headless` is installed
+    (`pip install 'fer-lib[photo]'`).
+
+    Args:
+        photo: The photograph.
+        name: What to call it, where it is no path.
+
+    Raises:
+        InputError: The file is no picture that can be read.
+    """
+    try:
+        with Image.open(photo) as opened:
+            opened.load()
+            shown = grey(opened)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
+        why = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
+        raise InputError(
+            f"{name or photo} cannot be read as a picture{why}; give a PNG or JPEG file."
+        ) from None
+    detector = _detector()
+    box = None if detector is None else _largest_face(detector, np.asarray(shown))
+    left, top, size = box or _middle(*shown.size)
+    cut = shown.crop((left, top, left + size, top + size))
+    small = cut.resize((FACE_SIZE, FACE_SIZE), Image.Resampling.LANCZOS)
+    return Portrait(np.asarray(small, np.uint8), box is not None, detector is not None)
+
+
+def _middle(width: int, height: int) -> tuple[int, int, int]:
+    size = min(width, height)
+    return (width - size) // 2, (height - size) // 2, size
+
+
+def _detector() -> Any | None:
+    """OpenCV's detector of frontal faces, or None where it is not installed."""
+    try:
+        import cv2
+    except ImportError:
+        return None
+    if not hasattr(cv2, "CascadeClassifier"):  # OpenCV 5 has it no more
+        return None
+    return cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_default.xml")
+
+
+def _largest_face(detector: Any, shown: npt.NDArray[np.uint8]) -> tuple[int, int, int] | None:
+    """Left, top and size of the largest face, or None."""
+    found = detector.detectMultiScale(shown, 1.1, 5)
+    if not len(found):
+        return None
+    left, top, size, _ = max(found.tolist(), key=lambda face: face[2])
+    return int(left), int(top), int(size)

@@ -12,20 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from fer_lib import data
+from fer_lib.data.archives import listed
+from fer_lib.data.faces import Faces
+from fer_lib.data.npz_faces import read_npz, write_npz
+from fer_lib.data.tables import FaceTable
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces
-from fer_lib.npz_faces import read_npz, write_npz
-from fer_lib.packed import listed
-from fer_lib.tables import FaceTable
 
 FACES = random_faces(6)
 PIXELS, LABELS = FACES.pixels, FACES.known_labels
 
 
+def read_file(path: Path) -> list[FaceTable]:
+    with listed(path) as [entry]:
+        return read_npz(entry)
+
+
 def read(folder: Path, **arrays: Any) -> list[FaceTable]:
     np.savez(folder / "faces.npz", **arrays)
-    with listed(folder / "faces.npz") as entries:
-        return read_npz(entries)
+    return read_file(folder / "faces.npz")
 
 
 def refused(folder: Path, **arrays: Any) -> str:
@@ -74,14 +79,14 @@ def test_other_shapes_and_types_give_the_same_faces(pixels: np.ndarray, tmp_path
     ("pixels", "found"),
     [
         (PIXELS / 255, "pixels from 0 to 1; multiply them by 255"),
-        (PIXELS - 127.5, "not whole or not from 0 to 255"),
-        (PIXELS.astype(int) + 1, "not whole or not from 0 to 255"),
-        (np.full((2, 48, 48), np.nan), "not whole"),
+        (PIXELS - 127.5, "no whole numbers from 0 to 255"),
+        (PIXELS.astype(int) + 1, "no whole numbers from 0 to 255"),
+        (np.full((2, 48, 48), np.nan), "no whole numbers"),
         (PIXELS[:, :40], r"the shape (6, 40, 48), but faces have"),
         (PIXELS[:0], r"the shape (0, 48, 48), but faces have"),
-        (np.array([["a"]]), "pixels, labels, ids and votes are numbers"),
-        (np.array([{"a": 1}]), "pixels, labels, ids and votes are numbers"),
-        (np.array(3), "pixels, labels, ids and votes are numbers"),
+        (np.array([["a"]]), "holds no numbers"),
+        (np.array([{"a": 1}]), "holds objects; save numbers"),
+        (np.array(3), "the shape ()"),
     ],
 )
 def test_pixels_that_are_none_are_refused(pixels: np.ndarray, found: str, tmp_path: Path) -> None:
@@ -90,19 +95,17 @@ def test_pixels_that_are_none_are_refused(pixels: np.ndarray, found: str, tmp_pa
 
 def test_labels_out_of_range_are_problems_of_their_faces(tmp_path: Path) -> None:
     [table] = read(tmp_path, pixels=PIXELS, labels=[0, 7, 1, -1, 2, 3])
-    assert [tuple(problem) for problem in table.problems] == [
-        ("face 1", "the label 7 instead of 0 to 6"),
-        ("face 3", "the label -1 instead of 0 to 6"),
-    ]
+    assert [problem.place for problem in table.problems] == ["face 1", "face 3"]
+    assert table.problems[0].what.startswith("the label 7 instead of 0 (angry) to 6 (neutral)")
     assert table.faces.ids.tolist() == [0, 2, 4, 5]
 
 
 @pytest.mark.parametrize(
     ("name", "array", "found"),
     [
-        ("votes", np.zeros((6, 8), int), "the shape (6, 8), but votes of 6 faces have (6, 10)"),
-        ("votes", np.full((6, 10), 256), "not whole or not from 0 to 255"),
-        ("ids", np.arange(5), "the shape (5,), but ids of 6 faces have (6,)"),
+        ("votes", np.zeros((6, 8), int), "votes of the shape (6, 8), but (6, 10) is needed"),
+        ("votes", np.full((6, 10), 256), "no whole numbers from 0 to 255"),
+        ("ids", np.arange(5), "ids of the shape (5,), but (6,) is needed"),
         ("ids", np.arange(6) / 2, "has ids that are no whole numbers"),
         ("ids", np.full(6, 1 << 63, np.uint64), "has ids that are no whole numbers"),
     ],
@@ -120,8 +123,7 @@ def test_what_was_written_is_read_back_with_votes_and_ids(tmp_path: Path) -> Non
         "test": Faces(PIXELS[:2], None, np.array([7, 3])),
     }
     write_npz(tmp_path / "faces.npz", parts)
-    with listed(tmp_path / "faces.npz") as entries:
-        tables = {str(table.splits[0]): table for table in read_npz(entries)}
+    tables = {str(table.splits[0]): table for table in read_file(tmp_path / "faces.npz")}
     for split, faces in parts.items():
         again = tables[split].faces
         for field in ("pixels", "labels", "ids", "votes"):
@@ -133,7 +135,9 @@ def test_what_was_written_is_read_back_with_votes_and_ids(tmp_path: Path) -> Non
 
 
 def test_labels_of_other_faces_are_refused(tmp_path: Path) -> None:
-    assert "labels of 6 faces have (6,)" in refused(tmp_path, pixels=PIXELS, labels=LABELS[:5])
+    assert "labels of the shape (5,), but (6,) is needed" in refused(
+        tmp_path, pixels=PIXELS, labels=LABELS[:5]
+    )
 
 
 def test_a_file_without_pixels_says_what_it_holds(tmp_path: Path) -> None:
@@ -144,8 +148,8 @@ def test_an_array_that_claims_to_be_endless_is_refused_before_it_is_read(tmp_pat
     np.savez(tmp_path / "faces.npz", pixels=PIXELS)
     path = tmp_path / "faces.npz"
     path.write_bytes(path.read_bytes().replace(b"(6, 48, 48)", b"(9**9, 48,)"))
-    with listed(path) as entries, pytest.raises(InputError, match=r"faces\.npz"):
-        read_npz(entries)
+    with pytest.raises(InputError, match=r"faces\.npz"):
+        read_file(path)
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -195,8 +199,7 @@ def test_a_damaged_array_is_what_numpy_makes_of_it_or_an_input_error(
         for each, content in files.items():
             archive.writestr(f"{each}.npy", content)
     try:
-        with listed(path) as entries:
-            [table] = read_npz(entries)
+        [table] = read_file(path)
     except InputError as error:
         assert "faces.npz" in str(error)
         return
@@ -212,5 +215,15 @@ def test_an_array_of_a_shape_that_cannot_be_is_refused(shape: str, tmp_path: Pat
         archive.writestr(
             "pixels.npy", npy(PIXELS).replace(b"(6, 48, 48), }  ", f"{shape}, }}".ljust(16).encode())
         )
-    with listed(tmp_path / "faces.npz") as entries, pytest.raises(InputError, match=r"with the shape \("):
-        read_npz(entries)
+    with pytest.raises(InputError, match=r"faces\.npz"):
+        read_file(tmp_path / "faces.npz")
+
+
+@pytest.mark.parametrize("name", ["faces.npz", "faces.dat", "faces.zip"])
+def test_arrays_are_told_by_content_in_archives_too(name: str, tmp_path: Path) -> None:
+    write_npz(tmp_path / "faces.npz", {"train": FACES})
+    path = (tmp_path / "faces.npz").rename(tmp_path / name)
+    assert data.load(path).train.fingerprint() == FACES.fingerprint()
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.write(path, name)
+    assert data.load(tmp_path / "archive.zip").train.fingerprint() == FACES.fingerprint()

@@ -14,19 +14,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fer_lib.data.archives import Entry
+from fer_lib.data.faces import VOTED, VOTES
+from fer_lib.data.tables import MAX_FACES, FaceTable
 from fer_lib.errors import InputError
-from fer_lib.faces import VOTED, VOTES
-from fer_lib.packed import Entry
-from fer_lib.tables import MOST_FACES, USAGES, FaceTable
 
-FERPLUS = "fer2013new.csv"
+FERPLUS = "fer2013new"
+"""The name of its file, without suffixes."""
 
-LEAST_AGREEMENT = 0.45
+MIN_AGREEMENT = 0.45
 """Where fewer labels are those that most people voted for, the votes belong to other faces; of FER2013 65% are."""
 
 _COLUMNS = ["usage", "image name", *(name.lower() for name in VOTES)]
-_HEAD_BYTES = 4096
-_ENOUGH = 50
+_USAGES = {"Training": "train", "PublicTest": "public", "PrivateTest": "private"}
+_MIN_VOTED = 50
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,9 @@ class VoteTable:
 
 def is_ferplus(entry: Entry) -> bool:
     """Whether a file begins with FER+'s columns, or has the name of its file, damaged or not."""
-    if entry.parts[-1].lower().removesuffix(".gz").removesuffix(".zip") == FERPLUS:
+    if entry.parts[-1].lower().partition(".")[0] == FERPLUS:
         return True
-    head = entry.head(_HEAD_BYTES).partition(b"\n")[0].decode("utf-8-sig", "replace")
-    return _is_header(head.split(","))
+    return _is_header(entry.head(400).decode("utf-8-sig", "replace").partition("\n")[0].split(","))
 
 
 def read_votes(entry: Entry) -> VoteTable:
@@ -68,19 +68,13 @@ def read_votes(entry: Entry) -> VoteTable:
         try:
             if not _is_header(next(rows)):  # a lone quotation mark takes in what follows
                 raise ValueError
-            for row in rows:
-                if not any(row):
-                    continue
-                usage, name, *counts = row
-                if len(counts) != len(VOTES) or not all(
-                    len(n) <= 3 and n.isdecimal() and int(n) < 256 for n in counts
-                ):
+            for usage, name, *counts in filter(any, rows):
+                row = np.array(list(map(int, counts)))
+                if len(row) != len(VOTES) or row.min() < 0 or row.max() > 255 or len(votes) == MAX_FACES:
                     raise ValueError
-                splits.append(USAGES[usage.strip()])
-                votes.append(list(map(int, counts)))
+                splits.append(_USAGES[usage.strip()])
+                votes.append(row.tolist())
                 named.append(bool(name.strip()))
-                if len(votes) > MOST_FACES:
-                    raise ValueError
         except (ValueError, KeyError, csv.Error, StopIteration):
             raise InputError(
                 f"{entry.path} line {rows.line_num} is no row of FER+ (Usage, image name, ten numbers of votes); "
@@ -99,7 +93,7 @@ def _is_header(names: Sequence[str]) -> bool:
 
 
 def with_votes(tables: Sequence[FaceTable], voted: VoteTable) -> list[FaceTable]:
-    """The tables with FER+'s votes, which stand in the order of the faces in each split.
+    """Give tables FER+'s votes, which are in the order of the faces of each split.
 
     Faces of splits that FER+ does not have get no votes. Tables with lines that cannot be used stay as they are.
 
@@ -130,10 +124,10 @@ def _with_votes(table: FaceTable, voted: VoteTable) -> FaceTable:
 def _require_agreement(table: FaceTable, path: Path, votes: npt.NDArray[np.uint8]) -> None:
     counts = votes[:, VOTED]
     clear = counts.max(axis=1, initial=0) > 0
-    if table.faces.labels is None or clear.sum() < _ENOUGH:
+    if table.faces.labels is None or clear.sum() < _MIN_VOTED:
         return
     share = float((counts.argmax(axis=1) == table.faces.labels)[clear].mean())
-    if share < LEAST_AGREEMENT:
+    if share < MIN_AGREEMENT:
         raise InputError(
             f"{path} does not go with {table.path}: only {share:.0%} of the labels are what most people voted for "
             f"(in FER2013 65%), so the faces stand in another order; move one of the two away."

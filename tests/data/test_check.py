@@ -9,17 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bs4 import BeautifulSoup
 from face_files import course_text, fer2013_text, random_faces, write
 from PIL import Image
 
-from fer_lib import data, near_copies, synthetic
-from fer_lib.contact_sheet import write_sheet
-from fer_lib.data_check import as_json, check, describe, odd_faces, survey
+from fer_lib import data
+from fer_lib.data import duplicates
+from fer_lib.data.check import DataSummary, as_json, describe, odd_faces, summarize, survey
+from fer_lib.data.faces import VOTES, Faces
 from fer_lib.errors import InputError
-from fer_lib.faces import VOTES, Faces
 
-REAL = Path(__file__).parents[2] / "shared" / "data"
+REAL = Path(__file__).parents[3] / "shared" / "data"
+
+
+def check(path: str | Path, *, cache: Path | None = None) -> DataSummary:
+    return summarize(survey(path, cache=cache))
 
 
 def course_folder(folder: Path, train: Faces, test: Faces) -> Path:
@@ -81,7 +84,7 @@ def test_every_group_of_copies_is_listed_for_machines_and_counted_for_every_two_
         "private": {"train": 1, "public": 2},
     }
     text = describe(summary)
-    assert "2 of the 2 private faces also stand in public\n  line 2 (train) = line 3 (public)" in text
+    assert "2 of the 2 private faces are in public too\n  line 2 (train) = line 3 (public)" in text
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
@@ -127,11 +130,9 @@ def test_names_that_are_no_text_can_be_printed_and_shown(tmp_path: Path) -> None
     except OSError:
         pytest.skip("this file system takes only names that are text")
     folder = [sys.executable, "-m", "fer_lib.cli", "data", "check", str(tmp_path)]
-    command = [*folder, "--json", "--sheet", str(tmp_path / "sheet.html")]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    done = subprocess.run([*folder, "--json"], capture_output=True, text=True, encoding="utf-8")
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert list(json.loads(done.stdout)["kinds"]) == ["caf\\udce9.csv"]
-    assert "caf\\udce9.csv" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
 
 
 def test_copies_with_different_labels_are_named_with_their_lines(tmp_path: Path) -> None:
@@ -162,7 +163,7 @@ def test_lines_that_cannot_be_used_are_listed_and_the_others_counted(tmp_path: P
     summary = check(path)
     assert summary.faces == {"train": 4}
     assert summary.problems == (
-        "line 6 has the label '7' instead of 0 to 6",
+        "line 6 has the label '7' instead of 0 (angry) to 6 (neutral) or an emotion's name",
         "line 7 has '300' as pixel 1 instead of a whole number from 0 to 255",
     )
 
@@ -179,11 +180,12 @@ def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
 
 
 def test_drawn_faces_are_described_from_the_cache(tmp_path: Path) -> None:
-    splits = synthetic.drawn_splits(train=14, test=7)
-    data.cached(tmp_path / "drawn-0.faces", data.source_fingerprint(""), lambda: splits)
-    summary = check("", cache=tmp_path)
+    drawn = "drawn:train=14,test=7"
+    splits = data.load("drawn:train=14,test=7", cache=tmp_path)
+    summary = check(drawn, cache=tmp_path)
+    assert summary.class_counts["train"] == tuple(splits.train.class_counts())
     assert summary.faces == {"train": 14, "public": 7, "private": 7}
-    assert "drawn faces: seven emotions, drawn by this program" in describe(summary)
+    assert "drawn faces (difficulty 1): seven emotions, drawn by this program" in describe(summary)
 
 
 def test_the_description_says_all_of_it(tmp_path: Path) -> None:
@@ -197,14 +199,14 @@ def test_the_description_says_all_of_it(tmp_path: Path) -> None:
         "train     4     1       1    1     0   0        0       1",
         "test      2     -       -    -     -   -        -       -",
         "",
-        "Faces that repeat an earlier one exactly: 2",
+        "Exact copies of an earlier face: 2",
         "  1 within train",
-        "  1 of the 2 test faces also stand in train",
+        "  1 of the 2 test faces are in train too",
         "  train.csv line 3 (train) = train.csv line 4 (train) = test.csv line 2 (test)",
         "Groups of copies with different labels: 1",
         "  train.csv line 3 (disgust) = train.csv line 4 (neutral)",
-        "Pairs of near copies (cropped, lit or stored otherwise, or mirrored): none",
-        "Faces of one grey all over, or almost: 1",
+        "Pairs of near copies (cropped, lit or compressed differently, or mirrored): none",
+        "Faces of one grey, or almost: 1",
         "  train.csv line 5",
         "What keeps it from being loaded: none",
     ]
@@ -215,7 +217,9 @@ def test_long_lists_are_cut_in_the_description_but_not_in_the_summary(tmp_path: 
     assert len(summary.problems) == 1200
     text = describe(summary)
     assert "What keeps it from being loaded: 1,200" in text
-    assert text.endswith("line 7 has the label '9' instead of 0 to 6\n  ... and 1,195 more")
+    assert text.endswith(
+        "line 7 has the label '9' instead of 0 (angry) to 6 (neutral) or an emotion's name\n  ... and 1,195 more"
+    )
 
 
 def test_what_ferplus_says_is_counted(tmp_path: Path) -> None:
@@ -274,7 +278,7 @@ def test_the_search_for_near_copies_ends_where_far_too_many_faces_are_alike(
     faces.pixels[:, 0, 0] = range(8)
     path = write(tmp_path / "train.csv", course_text(faces))
     assert (len(check(path).near), check(path).near_all) == (28, True)
-    monkeypatch.setattr(near_copies, "MOST_CANDIDATES", 10)
+    monkeypatch.setattr(duplicates, "MAX_CANDIDATES", 10)
     assert (len(check(path).near), check(path).near_all) == (10, False)
     assert "too many faces are alike: the search ended after" in describe(check(path))
 
@@ -284,42 +288,6 @@ def test_the_summary_for_machines_holds_all_of_it(tmp_path: Path) -> None:
     machine = json.loads(as_json(summary))
     assert machine["faces"] == {"train": 4}
     assert len(machine["problems"]) == 30
-
-
-def test_a_contact_sheet_shows_every_odd_face(tmp_path: Path) -> None:
-    train, test = repeated([0, 1, 1, 2], [0, 1, 6, 2]), repeated([1, 3], [0, 0])
-    train.pixels[3] = 255
-    write_sheet(tmp_path / "sheet.html", survey(course_folder(tmp_path / "<b>", train, test)))
-    page = BeautifulSoup((tmp_path / "sheet.html").read_text(), "html.parser")
-    assert [title.text for title in page.find_all("h2")] == [
-        "Copies with different labels",
-        "Copies in several splits",
-        "One grey all over, or almost",
-    ]
-    assert [caption.text for caption in page.find_all("figcaption")] == [
-        "train, train.csv line 3: disgust",
-        "train, train.csv line 4: neutral",
-        "train, train.csv line 3: disgust",
-        "train, train.csv line 4: neutral",
-        "test, test.csv line 2: no label",
-        "train, train.csv line 5: fear",
-    ]
-    assert all(image["src"].startswith("data:image/png;base64,") for image in page.find_all("img"))
-
-
-def test_a_contact_sheet_says_where_it_stops(tmp_path: Path) -> None:
-    path = write(tmp_path / "train.csv", course_text(repeated([0] * 15 + [1, 1], [0] * 17)))
-    write_sheet(tmp_path / "sheet.html", survey(path))
-    page = BeautifulSoup((tmp_path / "sheet.html").read_text(), "html.parser")
-    assert "Here: 2." in page.section.text
-    assert [len(group.find_all("figure")) for group in page.find_all("article")] == [12, 2]
-    assert "and 3 more" in page.find("article").text
-
-
-def test_the_sheet_of_a_clean_data_set_says_so(tmp_path: Path) -> None:
-    path = write(tmp_path / "train.csv", course_text(random_faces(9)))
-    write_sheet(tmp_path / "sheet.html", survey(path))
-    assert "Nothing odd was found." in (tmp_path / "sheet.html").read_text()
 
 
 @pytest.mark.real_data

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fer_lib.data.pictures import portrait, read_picture
 from fer_lib.errors import InputError
-from fer_lib.image_faces import read_picture
-from fer_lib.photo import portrait
 
 
 def install_detector(monkeypatch, *boxes):

@@ -16,14 +16,17 @@ from face_files import course_text, fer2013_text, random_faces, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib import data, synthetic
+from fer_lib import data
+from fer_lib.data import sources
+from fer_lib.data.cache import cached
+from fer_lib.data.drawn import sampling
+from fer_lib.data.faces import Faces, FaceSplits
+from fer_lib.data.npz_faces import write_npz
 from fer_lib.errors import InputError
-from fer_lib.faces import Faces, FaceSplits
-from fer_lib.npz_faces import write_npz
 
 TRAIN = random_faces(5)
 TEST = Faces(random_faces(3, seed=1).pixels, None, np.array([7, 8, 9]))
-REAL = Path(__file__).parents[2] / "shared" / "data"
+REAL = Path(__file__).parents[3] / "shared" / "data"
 
 needs_real_data = pytest.mark.skipif(
     not (REAL / "fer2013").is_dir(), reason="the real FER2013 faces are not here"
@@ -103,9 +106,11 @@ def test_a_folder_may_hold_a_fer2013_file(fer2013: Path, tmp_path: Path, name: s
     assert data.load(folder).train.fingerprint() == data.load(fer2013).train.fingerprint()
 
 
-def test_a_folder_with_both_means_the_courses_files(course: Path, fer2013: Path) -> None:
+def test_a_file_with_labelled_tests_is_worth_more_than_the_courses_files(course: Path, fer2013: Path) -> None:
     shutil.copy(fer2013, course)
-    assert data.load(course).source == "train.csv + test.csv"
+    assert data.load(course).source == "fer2013.csv"
+    with sources.found(course) as source:
+        assert source.left_out == ("train.csv", "test.csv")
 
 
 def test_a_missing_path_is_named(tmp_path: Path) -> None:
@@ -196,20 +201,12 @@ def test_drawn_faces_have_a_fingerprint_of_their_own(course: Path) -> None:
     assert data.source_fingerprint("") == data.source_fingerprint("") != data.source_fingerprint(course)
 
 
-def test_the_fingerprint_of_drawn_faces_covers_every_module_that_draws() -> None:
-    program = "import sys, fer_lib.synthetic; print(*(m for m in sys.modules if m.startswith('fer_lib.')))"
-    imported = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
-    assert {f"fer_lib.{name}" for name in data.DRAWING_CODE} == set(imported.split())
-
-
 def test_the_fingerprint_of_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no file or folder"):
         data.source_fingerprint(tmp_path / "gone")
 
 
-draw = partial(synthetic.drawn_splits, seed=3, train=8, test=4)
+draw = partial(sampling.drawn_splits, seed=3, train=8, test=4)
 
 
 def never() -> FaceSplits:
@@ -217,53 +214,37 @@ def never() -> FaceSplits:
 
 
 def test_cached_faces_are_read_back_whole(tmp_path: Path) -> None:
-    made = data.cached(tmp_path / "new" / "faces.cache", "key", draw)
+    made = cached(tmp_path / "new", "a-", "key", draw)
     assert_same(made, draw())
-    assert_same(data.cached(tmp_path / "new" / "faces.cache", "key", never), made)
+    assert_same(cached(tmp_path / "new", "a-", "key", never), made)
 
 
 def test_cached_faces_may_lack_labels_and_regions(tmp_path: Path) -> None:
     splits = FaceSplits(TRAIN, {"test": TEST}, "two files")
-    data.cached(tmp_path / "faces.cache", "key", lambda: splits)
-    assert_same(data.cached(tmp_path / "faces.cache", "key", never), splits)
-
-
-def test_a_cache_with_another_key_is_made_anew(tmp_path: Path) -> None:
-    data.cached(tmp_path / "faces.cache", "old", lambda: FaceSplits(TRAIN))
-    assert len(data.cached(tmp_path / "faces.cache", "new", draw).train) == 8
-    assert len(data.cached(tmp_path / "faces.cache", "new", never).train) == 8
+    cached(tmp_path, "a-", "key", lambda: splits)
+    assert_same(cached(tmp_path, "a-", "key", never), splits)
 
 
 @pytest.mark.parametrize("kept", [0, 10, 1000, 20_000])
 def test_a_truncated_cache_is_made_anew(tmp_path: Path, kept: int) -> None:
-    file = tmp_path / "faces.cache"
-    made = data.cached(file, "key", draw)
+    made = cached(tmp_path, "a-", "key", draw)
+    [file] = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:kept])
-    assert_same(data.cached(file, "key", draw), made)
-    assert_same(data.cached(file, "key", never), made)
+    assert_same(cached(tmp_path, "a-", "key", draw), made)
+    assert_same(cached(tmp_path, "a-", "key", never), made)
 
 
 def test_a_flipped_bit_in_the_cached_pixels_is_noticed(tmp_path: Path) -> None:
-    file = tmp_path / "faces.cache"
-    made = data.cached(file, "key", draw)
+    made = cached(tmp_path, "a-", "key", draw)
+    [file] = tmp_path.iterdir()
     content = bytearray(file.read_bytes())
     content[content.index(made.train.pixels[3].tobytes())] ^= 1
     file.write_bytes(content)
-    assert_same(data.cached(file, "key", draw), made)
-
-
-@pytest.mark.parametrize(("old", "new"), [(b"'<i8'", b"'>i8'"), (b"(8, 48, 48)", b"(8, 24, 96)")])
-def test_a_changed_header_of_a_cached_array_is_noticed(old: bytes, new: bytes, tmp_path: Path) -> None:
-    file = tmp_path / "faces.cache"
-    made = data.cached(file, "key", draw)
-    file.write_bytes(file.read_bytes().replace(old, new))
-    assert_same(data.cached(file, "key", draw), made)
-    assert_same(data.cached(file, "key", never), made)
+    assert_same(cached(tmp_path, "a-", "key", draw), made)
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
-    write(tmp_path / "file", "in the way")
-    assert len(data.cached(tmp_path / "file" / "faces.cache", "key", draw).train) == 8
+    assert len(cached(write(tmp_path / "file", "in the way"), "a-", "key", draw).train) == 8
 
 
 def test_a_cache_made_twice_at_once_is_whole(tmp_path: Path) -> None:
@@ -274,32 +255,25 @@ def test_a_cache_made_twice_at_once_is_whole(tmp_path: Path) -> None:
         return draw()
 
     with ThreadPoolExecutor(2) as pool:
-        one, other = pool.map(lambda _: data.cached(tmp_path / "faces.cache", "key", draw_together), range(2))
+        one, other = pool.map(lambda _: cached(tmp_path, "a-", "key", draw_together), range(2))
     assert_same(one, other)
-    assert_same(data.cached(tmp_path / "faces.cache", "key", never), one)
-    assert [path.name for path in tmp_path.iterdir()] == ["faces.cache"]
-
-
-def test_drawn_faces_come_from_the_cache_of_their_seed(tmp_path: Path) -> None:
-    splits = draw()
-    data.cached(tmp_path / "drawn-3.faces", data.source_fingerprint("drawn:seed=3"), lambda: splits)
-    assert_same(data.load("", seed=3, cache=tmp_path), splits)
+    assert_same(cached(tmp_path, "a-", "key", never), one)
+    assert [path.name for path in tmp_path.iterdir()] == ["a-key.faces"]
 
 
 def test_the_cache_lies_in_the_project_around_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    splits = draw()
     write(tmp_path / "pyproject.toml", "")
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
-    data.cached(tmp_path / "data" / "drawn-3.faces", data.source_fingerprint("drawn:seed=3"), lambda: splits)
-    assert_same(data.load("", seed=3), splits)
+    data.load("drawn:train=8,test=4")
+    assert [file.suffix for file in (tmp_path / "data").iterdir()] == [".faces"]
 
 
 def test_what_to_draw_can_be_said_in_the_data_parameter(tmp_path: Path) -> None:
     splits = data.load("drawn:seed=3,train=14,test=7,difficulty=0", cache=tmp_path)
-    expected = synthetic.drawn_splits(seed=3, train=14, test=7, difficulty=0)
+    expected = sampling.drawn_splits(seed=3, train=14, test=7, difficulty=0)
     assert splits.train.fingerprint() == expected.train.fingerprint()
     assert (splits.drawn, splits.source) == (True, "drawn faces (difficulty 0)")
     [file] = tmp_path.iterdir()
@@ -481,7 +455,7 @@ def test_the_contests_real_files_give_the_real_faces(real_files: Path, tmp_path:
 @pytest.mark.real_data
 @needs_real_data
 def test_real_course_files_give_the_real_faces(real_files: Path) -> None:
-    splits = data.load(real_files)
+    splits = data.load(real_files / "train.csv")
     train, test = np.load(REAL / "fer2013" / "train.npz"), np.load(REAL / "fer2013" / "test.npz")
     assert np.array_equal(splits.train.pixels, train["pixels"][:300])
     assert np.array_equal(splits.train.known_labels, train["label"][:300])

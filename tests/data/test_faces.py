@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from face_files import random_faces
 
+from fer_lib.data.faces import VOTED, VOTES, Faces, FaceSplits
 from fer_lib.emotions import EMOTIONS
-from fer_lib.faces import VOTED, VOTES, Faces, FaceSplits
 
 
 def with_votes(votes: list[dict[str, int]], labels: list[int] | None = None) -> Faces:

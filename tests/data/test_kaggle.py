@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_lib import kaggle
+from fer_lib.data import kaggle
 from fer_lib.errors import InputError
 
 

@@ -15,7 +15,7 @@ NEAR_BITS = 10
 NEAR_CORRELATION = 0.93
 """Pixels of copies correlate at least so much; in FER2013 pairs above it are the same photograph, by eye."""
 
-MOST_CANDIDATES = 1_000_000
+MAX_CANDIDATES = 1_000_000
 """Pairs with close hashes that are looked at; FER2013 has 54,000, faces that are all alike have no end of them."""
 
 _FREQUENCIES = 8
@@ -38,7 +38,7 @@ def near_copies(pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], b
 
     Returns:
         int64 array (k, 2): positions, the smaller one first; and whether these are all, for the search ends after
-        `MOST_CANDIDATES`.
+        `MAX_CANDIDATES`.
     """
     varied = np.flatnonzero(pixels.min(axis=(1, 2), initial=255) < pixels.max(axis=(1, 2), initial=0))
     faces = pixels[varied]
@@ -47,7 +47,7 @@ def near_copies(pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], b
     # Mirroring changes the sign of the frequencies that are odd from left to right.
     mirrored = _hashes(spectra * (-1) ** np.arange(_FREQUENCIES))
     pairs = [np.empty((0, 2), np.int64)]
-    left = MOST_CANDIDATES
+    left = MAX_CANDIDATES
     for others, flip in ((hashes, False), (mirrored, True)):
         for candidates in _close(hashes, others):
             looked_at = candidates[: max(left, 0)]
@@ -89,11 +89,11 @@ def _correlations(faces: npt.NDArray[np.uint8], pairs: npt.NDArray[np.int64], *,
     for start in range(0, len(pairs), _FACES_AT_ONCE):
         first, second = pairs[start : start + _FACES_AT_ONCE].T
         others = faces[second][:, :, ::-1] if flip else faces[second]
-        parts.append((_standardised(faces[first]) * _standardised(others)).sum(axis=1))
+        parts.append((_standardized(faces[first]) * _standardized(others)).sum(axis=1))
     return np.concatenate(parts)
 
 
-def _standardised(faces: npt.NDArray[np.uint8]) -> Floats:
+def _standardized(faces: npt.NDArray[np.uint8]) -> Floats:
     """Pixels with mean 0 and length 1: float32 (n, 2304)."""
     flat = faces.reshape(len(faces), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)

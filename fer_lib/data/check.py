@@ -1,4 +1,4 @@
-"""What a data set is and what is odd about it, for `fer-lib data check`."""
+"""What a data set is and what is odd about it, for `fer-lib data check` and the notebook `q0_data`."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fer_lib.data import is_drawn, joined, load, read_tables
+from fer_lib.data import sources
+from fer_lib.data.duplicates import MAX_CANDIDATES, near_copies
+from fer_lib.data.faces import VOTED, Faces, FaceSplits
+from fer_lib.data.loading import is_drawn, joined, load
+from fer_lib.data.tables import ORDER, FaceTable, names_of
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError, printable
-from fer_lib.faces import VOTED, Faces
-from fer_lib.near_copies import MOST_CANDIDATES, near_copies
-from fer_lib.tables import ORDER, FaceTable, names_of
 
 FLAT = 6.0
 """Faces whose pixels deviate less than this from their mean show nothing (FER2013's others deviate at least 9)."""
@@ -26,23 +26,17 @@ _UNKNOWN = -1
 _NAMED = 5
 
 
-class _Part(NamedTuple):
-    faces: Faces
-    splits: Sequence[str] | npt.NDArray[np.str_]
-    places: Sequence[str]
-    rejected: npt.NDArray[np.bool_] | None
-
-
 @dataclass(frozen=True)
 class Survey:
     """Every usable face of a data set and what was found out about it.
 
     Attributes:
         kinds: What each file is.
+        left_out: Files of faces that are not read, since others are worth more.
         pixels: uint8 array (n, 48, 48).
         faces: A row for each face: `split`, `place`, `label` (-1 unknown), `group` (exact copies share one), `flat`,
-            `voted` (whether FER+ has votes for one of the seven emotions), `agrees` (its label is among those most
-            voted for), `wanted` (the emotion most voted for), `support` (its share of the votes for the seven),
+            `asked` (FER+ has votes), `voted` (some for one of the seven emotions), `agrees` (its label is among those
+            most voted for), `wanted` (the emotion most voted for), `support` (its share of the votes for the seven),
             `unseen` (nobody voted for its label, and at least half did for another), `rejected` (FER+ says it is no
             face).
         near: int64 (k, 2): rows of faces that are near copies, the first ones of their groups.
@@ -53,6 +47,7 @@ class Survey:
     """
 
     kinds: Mapping[str, str]
+    left_out: tuple[str, ...]
     pixels: npt.NDArray[np.uint8]
     faces: pd.DataFrame
     near: npt.NDArray[np.int64]
@@ -86,6 +81,7 @@ class DataSummary:
 
     Attributes:
         kinds: What each file is.
+        left_out: Files of faces that are not read, since others are worth more.
         faces: Usable faces by split.
         class_counts: How many faces each emotion has, by split; splits without labels are left out.
         copies: How many faces repeat an earlier one exactly, over all splits.
@@ -103,6 +99,7 @@ class DataSummary:
     """
 
     kinds: Mapping[str, str]
+    left_out: tuple[str, ...]
     faces: Mapping[str, int]
     class_counts: Mapping[str, tuple[int, ...]]
     copies: int
@@ -134,50 +131,40 @@ def survey(path: str | Path, *, cache: Path | None = None) -> Survey:
         InputError: There is nothing to look at: no such file or folder, or none of a known format.
     """
     if is_drawn(path):
-        splits = load(path, cache=cache)
-        drawn = {"train": splits.train, **splits.tests}
-        parts = [
-            _Part(part, [split] * len(part), [f"{split} face {i}" for i in part.ids.tolist()], None)
-            for split, part in drawn.items()
-        ]
-        return _survey({splits.source: "seven emotions, drawn by this program"}, parts, [])
-    tables = read_tables(path)
+        tables, left_out = _drawn(load(path, cache=cache)), tuple[str, ...]()
+    else:
+        with sources.found(path) as source:
+            tables, left_out = source.tables(), source.left_out
     names = names_of(tables)
     where = {path: f"{name} " if len(names) > 1 else "" for path, name in names.items()}
-    problems = [
-        f"{where[table.path]}{place} has {what}" for table in tables for place, what in table.problems
-    ]
-    return _survey(
+    problems = [f"{where[each.path]}{place} has {what}" for each in tables for place, what in each.problems]
+    pixels = np.concatenate([table.faces.pixels for table in tables])
+    faces = pd.concat([_frame(table, where[table.path]) for table in tables], ignore_index=True)
+    faces["group"] = Faces(pixels, None, np.arange(len(pixels))).copy_groups()
+    first = faces.index[~faces.group.duplicated()].to_numpy()
+    near, near_all = near_copies(pixels[first])
+    return Survey(
         {printable(names[table.path]): table.kind for table in tables},
-        [
-            _Part(
-                table.faces,
-                table.splits,
-                [printable(f"{where[table.path]}{place}") for place in table.places],
-                table.rejected,
-            )
-            for table in tables
-        ],
-        [printable(problem) for problem in problems or _refusal(tables)],
+        tuple(map(printable, left_out)),
+        pixels,
+        faces,
+        first[near],
+        near_all,
+        tuple(map(printable, problems or _refusal(tables))),
     )
 
 
-def check(path: str | Path, *, cache: Path | None = None) -> DataSummary:
-    """The summary of a `survey`."""
-    return summarise(survey(path, cache=cache))
-
-
-def summarise(found: Survey) -> DataSummary:
+def summarize(found: Survey) -> DataSummary:
     """Count what a survey found."""
     faces = found.faces
     parts = {str(split): part for split, part in faces.groupby("split")}
     by_split = {split: parts[split] for split in ORDER if split in parts}
-    train = by_split.get("train")
-    tests = {split: part for split, part in by_split.items() if train is not None and split != "train"}
-    own = set() if train is None else set(train.group)
-    near = _neighbours(own, found)
+    own = set(by_split["train"].group) if "train" in by_split else set()
+    pairs = faces.group.to_numpy()[found.near].tolist()
+    near = {one for pair in pairs for one, other in (pair, pair[::-1]) if other in own}
     return DataSummary(
         kinds=found.kinds,
+        left_out=found.left_out,
         faces={split: len(part) for split, part in by_split.items()},
         class_counts={
             split: tuple(np.bincount(part.label, minlength=len(EMOTIONS)).tolist())
@@ -194,31 +181,24 @@ def summarise(found: Survey) -> DataSummary:
             for split, part in by_split.items()
         },
         copy_groups=tuple(
-            tuple(f"{faces.place[i]} ({faces.split[i]})" for i in rows) for rows in copies(faces)
+            tuple(f"{faces.place[i]} ({faces.split[i]})" for i in rows)
+            for rows in _grouped(faces[faces.group.duplicated(keep=False)])
         ),
         conflicts=tuple(
-            tuple(f"{faces.place[i]} ({EMOTIONS[faces.label[i]]})" for i in rows) for rows in conflicts(faces)
+            tuple(f"{faces.place[i]} ({EMOTIONS[faces.label[i]]})" for i in rows)
+            for rows in _conflicts(faces)
         ),
         near=tuple((faces.place[i], faces.place[j]) for i, j in found.near.tolist()),
         near_all=found.near_all,
         near_leaked={
-            split: int((part.group.isin(near) & ~part.group.isin(own)).sum()) for split, part in tests.items()
+            split: int((part.group.isin(near) & ~part.group.isin(own)).sum())
+            for split, part in by_split.items()
+            if own and split != "train"
         },
         flat=tuple(faces.place[faces.flat]),
         votes=_votes(faces),
         problems=found.problems,
     )
-
-
-def conflicts(faces: pd.DataFrame) -> list[list[int]]:
-    """Rows of labelled faces whose exact copies disagree, together, in the order in which they first appear."""
-    labelled = faces[faces.label != _UNKNOWN]
-    return _grouped(labelled[labelled.groupby("group").label.transform("nunique") > 1])
-
-
-def copies(faces: pd.DataFrame) -> list[list[int]]:
-    """Rows of faces that are the same, together, in the order in which they first appear."""
-    return _grouped(faces[faces.group.duplicated(keep=False)])
 
 
 def odd_faces(faces: pd.DataFrame, per_kind: int) -> list[tuple[str, int, tuple[int, ...]]]:
@@ -233,15 +213,11 @@ def odd_faces(faces: pd.DataFrame, per_kind: int) -> list[tuple[str, int, tuple[
         "conflict" (the first of some exact copies with different labels), "flat" (one grey, or almost) and "rejected"
         (no face, by FER+).
     """
-    odd = [("conflict", rows) for rows in conflicts(faces)[:per_kind]]
+    odd = [("conflict", rows) for rows in _conflicts(faces)[:per_kind]]
     for kind in ("flat", "rejected"):
         odd += [(kind, [row]) for row in faces.index[faces[kind]][:per_kind]]
     labels = [tuple(sorted(set(faces.label[rows]) - {_UNKNOWN})) for _, rows in odd]
     return [(kind, rows[0], known) for (kind, rows), known in zip(odd, labels, strict=True)]
-
-
-def _grouped(faces: pd.DataFrame) -> list[list[int]]:
-    return [group.index.tolist() for _, group in faces.groupby("group", sort=False)]
 
 
 def describe(summary: DataSummary) -> str:
@@ -254,28 +230,28 @@ def describe(summary: DataSummary) -> str:
     repeats = [f"{count:,} within {split}" for split, count in summary.copies_within.items() if count]
     for split, counted in summary.copies_across.items():
         for before, count in counted.items():
-            repeats += _shared(summary, {split: count}, f"also stand in {before}")
+            repeats += _shared(summary, {split: count}, f"are in {before} too")
     near = _shared(summary, summary.near_leaked, "are near copies of train faces")
     if not summary.near_all:
-        near.insert(0, f"too many faces are alike: the search ended after {MOST_CANDIDATES:,} pairs")
+        near.insert(0, f"too many faces are alike: the search ended after {MAX_CANDIDATES:,} pairs")
+    pairs = [f"{one} ~ {other}" for one, other in summary.near]
     lines = [
         *(f"{name}: {kind}" for name, kind in summary.kinds.items()),
+        *(f"{name}: not read, since the others are worth more" for name in summary.left_out),
         "",
         table.map(lambda count: f"{count:,}" if count != "" else "-").to_string() if counts else "no faces",
         "",
-        *_found(
-            "Faces that repeat an earlier one exactly", summary.copies, repeats, _equal(summary.copy_groups)
-        ),
+        *_found("Exact copies of an earlier face", summary.copies, repeats, _equal(summary.copy_groups)),
         *_found(
             "Groups of copies with different labels", len(summary.conflicts), [], _equal(summary.conflicts)
         ),
         *_found(
-            "Pairs of near copies (cropped, lit or stored otherwise, or mirrored)",
-            len(summary.near),
+            "Pairs of near copies (cropped, lit or compressed differently, or mirrored)",
+            len(pairs),
             near,
-            [f"{one} ~ {other}" for one, other in summary.near],
+            pairs,
         ),
-        *_found("Faces of one grey all over, or almost", len(summary.flat), [], summary.flat),
+        *_found("Faces of one grey, or almost", len(summary.flat), [], summary.flat),
         *_described(summary.votes),
         *_found("What keeps it from being loaded", len(summary.problems), [], summary.problems),
     ]
@@ -287,23 +263,48 @@ def as_json(summary: DataSummary) -> str:
     return json.dumps(asdict(summary), ensure_ascii=False, indent=2)
 
 
-def _survey(kinds: Mapping[str, str], parts: Sequence[_Part], problems: Sequence[str]) -> Survey:
-    pixels = np.concatenate([part.faces.pixels for part in parts])
-    groups = Faces(pixels, None, np.arange(len(pixels))).copy_groups()
-    first = np.unique(groups, return_index=True)[1]
-    first.sort()
-    faces = pd.DataFrame(
+def _drawn(splits: FaceSplits) -> list[FaceTable]:
+    kind = "seven emotions, drawn by this program"
+    return [
+        FaceTable(
+            Path(splits.source),
+            kind,
+            faces,
+            np.full(len(faces), split),
+            [f"{split} face {i}" for i in faces.ids],
+        )
+        for split, faces in {"train": splits.train, **splits.tests}.items()
+    ]
+
+
+def _frame(table: FaceTable, where: str) -> pd.DataFrame:
+    """A row for each face, as `Survey.faces` has them but for `group`."""
+    faces, n = table.faces, len(table.faces)
+    labels = np.full(n, _UNKNOWN) if faces.labels is None else faces.labels
+    all_votes = np.zeros((n, 10), np.uint8) if faces.votes is None else faces.votes
+    votes = all_votes[:, VOTED]
+    own, most, total = (
+        votes[np.arange(n), np.maximum(labels, 0)],
+        votes.max(axis=1, initial=0),
+        votes.sum(axis=1),
+    )
+    voted = (most > 0) & (labels != _UNKNOWN)
+    chunks = np.array_split(faces.pixels, max(1, n // 1024))
+    return pd.DataFrame(
         {
-            "split": np.concatenate([part.splits for part in parts]),
-            "place": [place for part in parts for place in part.places],
-            "label": np.concatenate([_labels(part.faces) for part in parts]),
-            "group": groups,
-            "flat": _deviations(pixels) < FLAT,
+            "split": table.splits.astype(object),
+            "place": np.array([printable(f"{where}{place}") for place in table.places], object),
+            "label": labels,
+            "flat": np.concatenate([chunk.std(axis=(1, 2)) for chunk in chunks]) < FLAT,
+            "asked": all_votes.any(axis=1),
+            "voted": voted,
+            "agrees": voted & (own == most),
+            "wanted": votes.argmax(axis=1),
+            "support": most / np.maximum(total, 1),
+            "unseen": voted & (own == 0) & (most >= total * 0.5),
+            "rejected": np.zeros(n, np.bool_) if table.rejected is None else table.rejected,
         }
     )
-    opinions = pd.concat([_opinions(part) for part in parts], ignore_index=True)
-    near, near_all = near_copies(pixels[first])
-    return Survey(kinds, pixels, faces.join(opinions), first[near], near_all, tuple(problems))
 
 
 def _refusal(tables: Sequence[FaceTable]) -> list[str]:
@@ -317,63 +318,30 @@ def _refusal(tables: Sequence[FaceTable]) -> list[str]:
     return []
 
 
-def _deviations(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """The standard deviation of each face's pixels."""
-    chunks = np.array_split(pixels, max(1, len(pixels) // 1024))
-    return np.concatenate([chunk.std(axis=(1, 2)) for chunk in chunks])
+def _conflicts(faces: pd.DataFrame) -> list[list[int]]:
+    """Rows of labelled faces whose exact copies disagree, together, in the order in which they first appear."""
+    labelled = faces[faces.label != _UNKNOWN]
+    return _grouped(labelled[labelled.groupby("group").label.transform("nunique") > 1])
 
 
-def _opinions(part: _Part) -> pd.DataFrame:
-    """What FER+ says of each face."""
-    n = len(part.faces)
-    votes = np.zeros((n, len(EMOTIONS)), np.uint8) if part.faces.votes is None else part.faces.votes[:, VOTED]
-    labels = _labels(part.faces)
-    known = labels != _UNKNOWN
-    own = votes[np.arange(n), np.maximum(labels, 0)]
-    most = votes.max(axis=1, initial=0)
-    voted = (most > 0) & known
-    asked = np.zeros(n, np.bool_) if part.faces.votes is None else part.faces.votes.any(axis=1)
-    return pd.DataFrame(
-        {
-            "asked": asked,
-            "voted": voted,
-            "agrees": voted & (own == most),
-            "wanted": votes.argmax(axis=1),
-            "support": most / np.maximum(votes.sum(axis=1), 1),
-            "unseen": voted & (own == 0) & (most >= votes.sum(axis=1) * 0.5),
-            "rejected": np.zeros(n, np.bool_) if part.rejected is None else part.rejected,
-        }
-    )
+def _grouped(faces: pd.DataFrame) -> list[list[int]]:
+    return [group.index.tolist() for _, group in faces.groupby("group", sort=False)]
 
 
 def _votes(faces: pd.DataFrame) -> Votes | None:
     if not faces.asked.any():
         return None
-    voted = faces[faces.voted]
     unseen = faces[faces.unseen]
-    places = [
-        f"{place} ({EMOTIONS[label]}, but most see {EMOTIONS[wanted]})"
-        for place, label, wanted in zip(unseen.place, unseen.label, unseen.wanted, strict=True)
-    ]
+    agree = faces[faces.voted].groupby("split", sort=False).agrees.mean()
     return Votes(
         faces=int(faces.asked.sum()),
         rejected=int(faces.rejected.sum()),
-        agree={
-            str(split): float(share)
-            for split, share in voted.groupby("split", sort=False).agrees.mean().items()
-        },
-        unseen=tuple(places),
+        agree={str(split): float(share) for split, share in agree.items()},
+        unseen=tuple(
+            f"{place} ({EMOTIONS[label]}, but most see {EMOTIONS[wanted]})"
+            for place, label, wanted in zip(unseen.place, unseen.label, unseen.wanted, strict=True)
+        ),
     )
-
-
-def _neighbours(groups: set[int], found: Survey) -> set[int]:
-    """The groups of copies that are near to one of these."""
-    pairs = found.faces.group.to_numpy()[found.near].tolist()
-    return {one for pair in pairs for one, other in (pair, pair[::-1]) if other in groups}
-
-
-def _labels(faces: Faces) -> npt.NDArray[np.int64]:
-    return np.full(len(faces), _UNKNOWN) if faces.labels is None else faces.labels
 
 
 def _shared(summary: DataSummary, counts: Mapping[str, int], what: str) -> list[str]:
@@ -390,16 +358,11 @@ def _described(votes: Votes | None) -> list[str]:
     shares = [
         f"{share:.1%} of the {split} labels are what most voted for" for split, share in votes.agree.items()
     ]
+    disputed = "Labels that nobody voted for while most agree on another"
     return [
         *_found("Faces with FER+ votes", votes.faces, shares),
-        *(
-            _found("Faces that are none by FER+ (it names no image)", votes.rejected)
-            if votes.rejected
-            else []
-        ),
-        *_found(
-            "Labels that nobody voted for while most agree on another", len(votes.unseen), [], votes.unseen
-        ),
+        *_found("Faces that are none by FER+ (it names no image)", votes.rejected),
+        *_found(disputed, len(votes.unseen), [], votes.unseen),
     ]
 
 

@@ -11,35 +11,23 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fer_lib import sources, synthetic
+from fer_lib.data import sources
+from fer_lib.data.cache import cached
+from fer_lib.data.drawn import sampling
+from fer_lib.data.drawn.sampling import Drawing
+from fer_lib.data.faces import Faces, FaceSplits
+from fer_lib.data.pictures import UNLABELLED
+from fer_lib.data.tables import ORDER, FaceTable, names_of
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
-from fer_lib.face_cache import SUFFIX, cached, prune
-from fer_lib.faces import Faces, FaceSplits
-from fer_lib.image_faces import UNLABELLED_PICTURES
-from fer_lib.synthetic import Drawing
-from fer_lib.tables import ORDER, FaceTable, names_of
-
-DRAWN = ""
-"""The `DATA` that means drawn faces."""
 
 DRAWN_AS = "drawn:"
-"""How `DATA` begins that says what to draw, as in "drawn:difficulty=0.5,train=20000": see `synthetic.Drawing`."""
+"""How `DATA` begins that says what to draw, as in "drawn:difficulty=0.5,train=20000": see `sampling.Drawing`."""
 
-MOST_DRAWN = 60_000
+MAX_DRAWN = 60_000
 """Faces to draw at the most; they and their masks take 0.7 GB."""
 
-DRAWING_CODE = ("synthetic", "drawing", "anatomy", "faces", "emotions")
-"""The modules that decide what is drawn."""
-
-READING_CODE = (
-    "data", "sources", "packed", "tables", "csv_faces", "npz_faces", "image_faces", "photo", "ferplus", "face_cache",
-    "faces", "emotions",
-)  # fmt: skip
-"""The modules that decide what is read."""
-
-_READ, _DRAWN = "read-", "drawn-as-"
-_WORTH_KEEPING = 1 << 22  # bytes; less is read faster than it is looked up
+_MIN_KEPT = 1 << 22  # bytes; less is read faster than it is looked up
 
 
 def load(
@@ -93,7 +81,7 @@ def load_unlabelled(path: str | Path) -> Faces:
 
 def is_drawn(path: str | Path) -> bool:
     """Whether `DATA` means drawn faces."""
-    return str(path) == DRAWN or str(path).startswith(DRAWN_AS)
+    return str(path) == "" or str(path).startswith(DRAWN_AS)
 
 
 def drawing(path: str | Path, *, seed: int = 0) -> Drawing:
@@ -118,19 +106,13 @@ def drawing(path: str | Path, *, seed: int = 0) -> Drawing:
         raise InputError(
             f"{path} is out of range: difficulty goes from 0 to 3, train and test begin at 1, seed at 0."
         )
-    if wanted.train + 2 * wanted.test > MOST_DRAWN:
-        raise InputError(f"{path} asks for more than {MOST_DRAWN:,} faces; train + 2 test may be as many.")
+    if wanted.train + 2 * wanted.test > MAX_DRAWN:
+        raise InputError(f"{path} asks for more than {MAX_DRAWN:,} faces; train + 2 test may be as many.")
     return wanted
 
 
-def read_tables(path: str | Path) -> list[FaceTable]:
-    """Read what `load` would, with the places that cannot be used."""
-    with sources.found(path) as source:
-        return source.tables()
-
-
-def require_spared(out: Path, path: str | Path) -> None:
-    """Do nothing if a file may be written to `out` without losing what is read from `path`.
+def check_not_overwriting(out: Path, path: str | Path) -> None:
+    """Raise unless a file may be written to `out` without losing what is read from `path`.
 
     Raises:
         InputError: `out` is a folder or one of the files that `path` means; or there are no faces in `path`.
@@ -191,27 +173,22 @@ def split_validation(faces: Faces, *, fraction: float = 0.15, seed: int) -> tupl
 
 
 def _drawn(wanted: Drawing, cache: Path | None) -> FaceSplits:
-    folder = _project_root() / "data" if cache is None else cache
-    key = _drawing_key(wanted)
+    draw = partial(sampling.drawn_splits, **asdict(wanted))
+    splits = cached(cache or _project_root() / "data", "drawn-", _drawing_key(wanted), draw)
     usual = wanted == Drawing(seed=wanted.seed)
-    name = f"drawn-{wanted.seed}" if usual else f"{_DRAWN}{key[:16]}"
-    splits = cached(folder / f"{name}{SUFFIX}", key[:16], partial(synthetic.drawn_splits, **asdict(wanted)))
-    prune(folder, _DRAWN)
     return splits if usual else replace(splits, source=f"{splits.source} (difficulty {wanted.difficulty:g})")
 
 
 def _drawing_key(wanted: Drawing) -> str:
     """A hash of what decides which faces are drawn."""
-    return hashlib.sha256(f"{_code_digest(DRAWING_CODE)} {wanted}".encode()).hexdigest()
+    return hashlib.sha256(f"{_code_digest('drawn/*.py')} {wanted}".encode()).hexdigest()
 
 
 def _read(path: str | Path, cache: Path | None) -> FaceSplits:
-    folder = _project_root() / "data" if cache is None else cache
     with sources.found(path) as source:
         stamp = source.stamp()
-        if cache is None and sum(size for size, _ in stamp) < _WORTH_KEEPING:
+        if cache is None and sum(size for size, _ in stamp) < _MIN_KEPT:
             return joined(source.tables())
-        key = hashlib.sha256((source.digest() + _code_digest(READING_CODE)).encode()).hexdigest()
 
         def read() -> FaceSplits:
             splits = joined(source.tables())
@@ -219,9 +196,8 @@ def _read(path: str | Path, cache: Path | None) -> FaceSplits:
                 raise InputError(f"{path} changed while it was being read; run the command again.")
             return splits
 
-        splits = cached(folder / f"{_READ}{key[:16]}{SUFFIX}", key, read)
-    prune(folder, _READ)
-    return splits
+        key = hashlib.sha256((source.digest() + _code_digest("*.py")).encode()).hexdigest()
+        return cached(cache or _project_root() / "data", "read-", key, read)
 
 
 def joined(tables: Sequence[FaceTable]) -> FaceSplits:
@@ -244,7 +220,7 @@ def joined(tables: Sequence[FaceTable]) -> FaceSplits:
             owners[split], parts[split] = table, table.faces[table.splits == split]
     train = parts.pop("train", None)
     if train is None or train.labels is None:
-        if any(table.kind == UNLABELLED_PICTURES for table in tables):
+        if any(table.kind == UNLABELLED for table in tables):
             raise InputError(
                 f"{tables[0].path} holds pictures without labels; to learn from them, put them into folders named "
                 f"{', '.join(EMOTIONS[:-1])} and {EMOTIONS[-1]} (`fer-lib predict` answers them as they are)."
@@ -256,11 +232,10 @@ def joined(tables: Sequence[FaceTable]) -> FaceSplits:
     return FaceSplits(train, tests, source=" + ".join(names_of(tables).values()))
 
 
-def _code_digest(modules: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for name in modules:
-        digest.update(hashlib.sha256(Path(__file__).with_name(f"{name}.py").read_bytes()).digest())
-    return digest.hexdigest()
+def _code_digest(pattern: str) -> str:
+    """A hash of the modules of this package that match: when they change, faces may."""
+    files = sorted(Path(__file__).parent.glob(pattern))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _project_root() -> Path:

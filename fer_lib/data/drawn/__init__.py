@@ -1,0 +1,1 @@
+"""Drawn faces: the data when the user has no FER2013."""
