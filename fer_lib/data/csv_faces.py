@@ -234,7 +234,9 @@ def _row(line: str, header: Header, split: str) -> _Row:
 def _pixels_of(text: str) -> bytes:
     """The 2,304 pixels of a face; `ValueError` says what is wrong with them."""
     try:
-        numbers = np.fromstring(text, np.int64, sep=" ")
+        # NumPy takes a sign that stands alone for a number or a part of the next one.
+        signed = "-" in text or "+" in text or not text[-1:].isdigit()
+        numbers = _numbers_of(text) if signed else np.fromstring(text, np.int64, sep=" ")
     except ValueError:
         numbers = _numbers_of(text)
     if len(numbers) == PIXELS and numbers.view(np.uint64).max() <= 255:  # a negative number is huge there
