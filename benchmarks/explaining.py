@@ -170,7 +170,7 @@ def by_arithmetic(layer: str, width: float) -> float:
     """Multiply-adds of an image for all filters of a layer of the CNN, by those for one filter."""
     import keras
 
-    from fer_lib.models import multiply_adds
+    from fer_lib.models.architectures import multiply_adds
 
     net = cnn(width)
     part = keras.Model(net.inputs, net.get_layer(layer).output)

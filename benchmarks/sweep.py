@@ -24,10 +24,10 @@ from pathlib import Path
 import yaml
 from page import machine, write_section
 
+from fer_lib.models.spec import SETTINGS
 from fer_lib.profiles import settings
 from fer_lib.report.execute import ROOT, declared, source_notebook
 from fer_lib.report.parameters import Parameters
-from fer_lib.spec import SETTINGS
 from fer_lib.sweep import spec
 
 SWEEP = ROOT / "notebooks" / "sweeps" / "cnn.yaml"

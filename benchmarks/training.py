@@ -52,7 +52,7 @@ def main() -> None:
         f"`make bench BENCH=training` on {machine()}. CPU seconds are user + system, of training the least of "
         f"{ROUNDS} measured in turn; batches of {BATCH}; matrix multiplication in float32 (2048×2048, NumPy or "
         f"TensorFlow) reaches {peak:.0f} GFLOP a CPU second here. Plain is Keras's `fit` on arrays as it comes "
-        "(XLA); ours is `fer_lib.training`, without XLA; what changes compact's faces runs beside the steps and "
+        "(XLA); ours is `fer_lib.models.training`, without XLA; what changes compact's faces runs beside the steps and "
         "is a row of its own.",
         training_table(trained, peak, measured("augment")),
         prediction_table(predicted),
@@ -100,7 +100,7 @@ def way_to_the_original(original: dict[str, float]) -> str:
         f"| the original's script in plain Keras | {EPOCHS * epoch:,.0f} | computed: {epoch:,.0f} an epoch "
         f"(measured over {original['faces']:.0f} faces) × {EPOCHS} epochs |"
     )
-    from fer_lib import pretrained
+    from fer_lib.models import pretrained
 
     for name in pretrained.names():
         found = pretrained.load(name)
@@ -139,7 +139,7 @@ def peak() -> dict[str, float]:
 
 def train(name: str, way: str) -> dict[str, float]:
     """CPU seconds of one epoch over a few batches."""
-    from fer_lib import models
+    from fer_lib.models import architectures
 
     faces = some_faces(STEPS[name] * BATCH)
     build = {"plain": plain, "ours": ours, "original": original}[way]
@@ -148,14 +148,14 @@ def train(name: str, way: str) -> dict[str, float]:
         "faces": len(faces),
         "cpu_seconds": cpu,
         "parameters": model.count_params(),
-        "multiply_adds": models.multiply_adds(model),
+        "multiply_adds": architectures.multiply_adds(model),
     }
 
 
 def ours(name: str, faces: Any) -> tuple[Any, float]:
     """The second of two epochs of our training; the first traces and warms up."""
-    from fer_lib import training
-    from fer_lib.models import ModelSpec, build
+    from fer_lib.models import training
+    from fer_lib.models.architectures import ModelSpec, build
 
     recipe = training.Recipe(epochs=2, batch_size=BATCH, **(CHANGES if name == "compact" else {}))
     model = build(ModelSpec(name), faces.pixels)
@@ -166,8 +166,8 @@ def ours(name: str, faces: Any) -> tuple[Any, float]:
 
 def augment() -> dict[str, float]:
     """CPU seconds of changing faces at random."""
-    from fer_lib import training
-    from fer_lib.augmentation import augmented
+    from fer_lib.models import training
+    from fer_lib.models.augmentation import augmented
 
     faces, rng = some_faces(TEST_FACES), np.random.default_rng(0)
     how = training.Recipe(**CHANGES).augmentation
@@ -178,7 +178,7 @@ def augment() -> dict[str, float]:
 
 def plain(name: str, faces: Any) -> tuple[Any, float]:
     """The same network by `fit` alone."""
-    from fer_lib.models import ModelSpec, build
+    from fer_lib.models.architectures import ModelSpec, build
 
     model = build(ModelSpec(name), faces.pixels)
     model.compile("adamax", "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -217,8 +217,8 @@ def second_epoch(model: Any, pixels: Any, labels: Any) -> float:
 
 def predict(name: str) -> dict[str, float]:
     """CPU seconds of a test set, after a first small one."""
-    from fer_lib import augmentation, prediction, training
-    from fer_lib.models import ModelSpec, build
+    from fer_lib.models import augmentation, prediction, training
+    from fer_lib.models.architectures import ModelSpec, build
 
     faces = some_faces(TEST_FACES)
     model = build(ModelSpec("compact" if name == "views" else name), faces.pixels)

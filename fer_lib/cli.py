@@ -105,7 +105,8 @@ def predict(options: argparse.Namespace) -> None:
         raise InputError(f"{options.out} is a model; name another file to write.")
     faces = data.load_unlabelled(options.data)
     import_keras()
-    from fer_lib import augmentation, prediction, runs
+    from fer_lib import runs
+    from fer_lib.models import augmentation, prediction
 
     members = runs.members(options.runs, options.run)
     if not options.views:

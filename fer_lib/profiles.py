@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from fer_lib.errors import InputError
-from fer_lib.spec import SETTINGS, ModelSpec, Recipe, dnn_width, from_settings
+from fer_lib.models.spec import SETTINGS, ModelSpec, Recipe, dnn_width, from_settings
 
 FOLDER = Path(__file__).parents[1] / "notebooks" / "profiles"
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from fer_lib.data.faces import Faces
 from fer_lib.errors import InputError
-from fer_lib.models import build
+from fer_lib.models.architectures import build
+from fer_lib.models.spec import SETTINGS, SHAPE, ModelSpec, Recipe, dnn_width, from_settings
 from fer_lib.report.execute import resolve
 from fer_lib.report.parameters import Parameters
-from fer_lib.spec import SETTINGS, SHAPE, ModelSpec, Recipe, dnn_width, from_settings
 
 OWN = {
     "DATA": "give the data as --data",

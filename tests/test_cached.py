@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from fer_lib import models
+from fer_lib.models import architectures
+from fer_lib.models.spec import ModelSpec
 from fer_lib.runs import cached
 from fer_lib.runs.cached import FOLDER, load_or_compute
 from fer_lib.runs.folder import Run
-from fer_lib.spec import ModelSpec
 
 ONES = np.ones((2, 3), np.float32)
 calls = []
@@ -124,7 +124,7 @@ def test_code_of_a_module_is_its_own_and_that_of_all_that_it_uses(tmp_path, monk
 
 def test_a_run_keeps_results_of_its_model_in_its_own_folder(tmp_path):
     faces = np.zeros((3, 48, 48, 1), np.float32)
-    network = models.build(ModelSpec("dnn", width=0.01, depth=1), faces[..., 0])
+    network = architectures.build(ModelSpec("dnn", width=0.01, depth=1), faces[..., 0])
     network.save(tmp_path / "model.keras")
     calls.clear()
     sum_of_probabilities = pytest.approx(3)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_lib.calibration import agreement, calibration
-from fer_lib.evaluation import wilson_interval
+from fer_lib.metrics import agreement, calibration, wilson_interval
 
 
 def sure_of(answers, confidence):

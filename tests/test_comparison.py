@@ -10,7 +10,7 @@ import pytest
 from fer_lib import runs
 from fer_lib.data.faces import FaceSplits
 from fer_lib.errors import InputError
-from fer_lib.spec import ModelSpec, Recipe
+from fer_lib.models.spec import ModelSpec, Recipe
 
 RECIPE = Recipe(epochs=1, batch_size=64, optimizer="Adam")
 

@@ -7,8 +7,8 @@ import notebook_hygiene as hygiene
 import pytest
 from conftest import ROOT
 
+from fer_lib.models.spec import ModelSpec, Recipe
 from fer_lib.report.display import fill
-from fer_lib.spec import ModelSpec, Recipe
 
 
 def cells(name: str) -> list[dict]:

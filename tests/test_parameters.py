@@ -7,9 +7,9 @@ import pytest
 from small_project import entered
 
 from fer_lib.errors import InputError
+from fer_lib.models.spec import ModelSpec, Recipe
 from fer_lib.report import execute, parameters
 from fer_lib.report.build import make_report
-from fer_lib.spec import ModelSpec, Recipe
 from fer_lib.sweep import spec
 
 

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from conftest import ROOT, striped_faces, write_course_files
 
-from fer_lib import checkpoints, data, runs
-from fer_lib.checkpoints import Checkpoint
+from fer_lib import data, runs
 from fer_lib.errors import InputError
-from fer_lib.spec import ModelSpec, Recipe
+from fer_lib.models import checkpoints
+from fer_lib.models.checkpoints import Checkpoint
+from fer_lib.models.spec import ModelSpec, Recipe
 
 KILLS = int(os.environ.get("KILLS", "2"))
 EPOCHS = 2 * KILLS + 4

@@ -9,13 +9,14 @@ import pack_weights
 import pytest
 from conftest import ROOT
 
-from fer_lib import checkpoints, models, prediction, pretrained, runs
-from fer_lib.augmentation import Augmentation, views
+from fer_lib import runs
 from fer_lib.data.faces import Faces, FaceSplits
 from fer_lib.errors import InputError
+from fer_lib.models import architectures, checkpoints, prediction, pretrained
+from fer_lib.models.augmentation import Augmentation, views
+from fer_lib.models.spec import ModelSpec, Recipe
 from fer_lib.report import execute
 from fer_lib.runs import trainer
-from fer_lib.spec import ModelSpec, Recipe
 
 SPEC = ModelSpec("cnn", width=0.05, conv_dropout=0.1, dense_dropout=0.1)
 RECIPE = Recipe(epochs=2, batch_size=64, optimizer="Adam")
@@ -236,7 +237,7 @@ def test_models_of_the_package_fit_their_records_and_one_is_found_in_place_of_it
     for name in pretrained.names():
         record = pretrained.load(name).record
         recipe, spec = Recipe(**record["recipe"]), ModelSpec(**record["model"])
-        model = models.build(spec, np.zeros((1, 48, 48), np.uint8), precision=recipe.precision)
+        model = architectures.build(spec, np.zeros((1, 48, 48), np.uint8), precision=recipe.precision)
         assert [w.shape for w in model.weights] == [w.shape for w in pretrained.load(name).weights]
         repeatable += (
             trainer.run_id({**record, "model": spec.record, "recipe": asdict(recipe)}, model) == name

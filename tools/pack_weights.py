@@ -11,8 +11,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from fer_lib import pretrained
 from fer_lib.files import replacing
+from fer_lib.models import pretrained
 from fer_lib.runs import find
 
 MIN_SIZE = 10_000

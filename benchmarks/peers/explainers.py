@@ -38,14 +38,14 @@ def drawn(count: int) -> Any:
 @cache
 def cnn(width: float) -> Any:
     """The original CNN with its initial weights."""
-    from fer_lib import models
+    from fer_lib.models import architectures
 
-    return models.build(models.ModelSpec("cnn", width, initializer="he_normal"), drawn(FACES))
+    return architectures.build(architectures.ModelSpec("cnn", width, initializer="he_normal"), drawn(FACES))
 
 
 def work_of(tool: str, sizes: dict[str, int]) -> dict[str, Callable[[], Any]]:
     """What a tool is measured at: by name of a layer the images, by name of a method the heat (n, 48, 48)."""
-    from fer_lib.networks import score_model
+    from fer_lib.explain.layers import score_model
 
     images = drawn(FACES)[..., np.newaxis].astype(np.float32)
     images -= images.min(axis=(1, 2, 3), keepdims=True)  # from 0 to 255: then all mean the same noise by .15
@@ -141,7 +141,7 @@ def vis(
     from tf_keras_vis.utils.scores import CategoricalScore
 
     from fer_lib.explain.activation_maximization import white_noise
-    from fer_lib.networks import untied
+    from fer_lib.explain.layers import untied
 
     # It asks layers for their outputs, so they must belong to one model only.
     scores = untied(model)

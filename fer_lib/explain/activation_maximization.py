@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fer_lib.errors import InputError
 from fer_lib.explain.ascent import MID_GREY, PLAIN, Regularization, ascend
 from fer_lib.explain.gradients import BATCH
-from fer_lib.networks import Images, layer_model
+from fer_lib.explain.layers import Images, layer_model
 
 NOISE = 20.0
 """Standard deviation of the noise to start from, in grey values."""

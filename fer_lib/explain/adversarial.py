@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_lib.explain.gradients import input_gradients, scores
-from fer_lib.networks import Images
+from fer_lib.explain.layers import Images
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from fer_lib.explain.gradients import BATCH, batched, compile_for, compiled
-from fer_lib.networks import Images, before_convolution, check_images, unactivated
+from fer_lib.explain.layers import Images, before_convolution, check_images, unactivated
 
 THIN = 4
 """Up to so many channels an image's own filter is quicker applied channel by channel than as a product."""

@@ -14,8 +14,8 @@ from fer_lib.explain.grad_cam import grad_cam
 from fer_lib.explain.gradient_based import gradient, gradient_input, integrated_gradients, smoothgrad
 from fer_lib.explain.gradients import BATCH, scores
 from fer_lib.explain.heat import Attributions, Heat, scale_to_unit
+from fer_lib.explain.layers import Images
 from fer_lib.explain.perturbation import occlusion, rise
-from fer_lib.networks import Images
 
 
 class Method(NamedTuple):

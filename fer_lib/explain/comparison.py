@@ -15,8 +15,8 @@ import pandas as pd
 from fer_lib.explain.attribution import maps_by_method
 from fer_lib.explain.faithfulness import UNCHANGED, Curve, deletion, insertion, randomization
 from fer_lib.explain.heat import Heat
+from fer_lib.explain.layers import Images
 from fer_lib.explain.regions import region_share
-from fer_lib.networks import Images
 
 RANDOM = "random"
 """The yardstick among the methods: pixels in random order."""

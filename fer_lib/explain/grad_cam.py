@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fer_lib.explain.gradients import BATCH, layer_gradients
 from fer_lib.explain.heat import Attributions
-from fer_lib.networks import Images, last_maps
+from fer_lib.explain.layers import Images, last_maps
 
 
 def grad_cam(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fer_lib.explain.gradients import BATCH, input_gradients
 from fer_lib.explain.heat import Attributions
-from fer_lib.networks import Images
+from fer_lib.explain.layers import Images
 
 
 def gradient(

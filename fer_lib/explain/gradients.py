@@ -17,7 +17,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from fer_lib.errors import InputError
-from fer_lib.networks import Images, check_images, maps_and_scores, score_model
+from fer_lib.explain.layers import Images, check_images, maps_and_scores, score_model
 
 BATCH = 64
 """Most images in memory at once, unless told otherwise."""
@@ -29,7 +29,7 @@ _COMPILED: WeakKeyDictionary[keras.Model, dict[str, Callable[..., Any]]] = WeakK
 
 
 def scores(model: keras.Model, images: Images, *, batch_size: int = BATCH) -> npt.NDArray[np.float32]:
-    """Class scores before the softmax (see `networks.score_model`), float32 (n, classes).
+    """Class scores before the softmax (see `layers.score_model`), float32 (n, classes).
 
     Args:
         model: A functional or Sequential classifier with one image input; softmax or score outputs.
@@ -66,7 +66,7 @@ def input_gradients(
         batch_size: Most images in memory at once.
 
     Returns:
-        d score / d pixel, float32 array of the shape of `images`; scores as in `networks.score_model`.
+        d score / d pixel, float32 array of the shape of `images`; scores as in `layers.score_model`.
 
     Raises:
         ValueError: Shapes do not fit the model or each other, or a target is no class of it.

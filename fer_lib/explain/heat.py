@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_lib.errors import InputError
-from fer_lib.networks import Images
+from fer_lib.explain.layers import Images
 
 Attributions = npt.NDArray[np.float32]
 """What a method says of each pixel, (n, h, w): above 0 where it speaks for the class, below where against."""

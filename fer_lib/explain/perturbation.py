@@ -12,7 +12,7 @@ from fer_lib.explain.grad_cam import resized
 from fer_lib.explain.gradient_based import baseline_of
 from fer_lib.explain.gradients import BATCH, probabilities, scores
 from fer_lib.explain.heat import Attributions
-from fer_lib.networks import Images
+from fer_lib.explain.layers import Images
 
 _PAIRS = 4096
 """Most masked images at once in memory, whatever the batch: 38 MB of faces."""

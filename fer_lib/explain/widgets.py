@@ -12,11 +12,12 @@ import numpy.typing as npt
 from IPython.display import Image, display
 from matplotlib.figure import Figure
 
-from fer_lib import explain, networks, plots
+from fer_lib import explain, plots
 from fer_lib.data.faces import Faces
 from fer_lib.data.pictures import portrait
 from fer_lib.emotions import EMOTION_NAMES
 from fer_lib.errors import InputError
+from fer_lib.explain import layers
 from fer_lib.labels import labels
 
 _PREDICTED = -1
@@ -146,7 +147,7 @@ def filters_explorer(
     model: keras.Model, *, layer: str = "", language: str = "en", seed: int = 0
 ) -> widgets.Widget:
     """Choose a layer, a way and a number of steps, and see `filters_view`."""
-    word, names = labels(language), networks.convolution_layers(model)
+    word, names = labels(language), layers.convolution_layers(model)
 
     def show(layer: str, way: str, steps: int) -> None:
         _show(filters_view(model, layer, way=way, steps=steps, language=language, seed=seed))

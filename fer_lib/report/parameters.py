@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fer_lib import spec
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
+from fer_lib.models import spec
 
 Scalar = str | int | float | bool
 Parameters = dict[str, Scalar]

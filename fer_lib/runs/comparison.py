@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from fer_lib import evaluation
+from fer_lib import metrics
 from fer_lib.data.faces import FaceSplits
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
-from fer_lib.prediction import ensemble, predict
+from fer_lib.models.prediction import ensemble, predict
 from fer_lib.runs.folder import Run
 from fer_lib.runs.members import members
 
@@ -28,7 +28,7 @@ def without_leaked(run: Run, splits: FaceSplits) -> dict[str, dict[str, float]]:
     for name, faces in splits.tests.items():
         leaked = splits.leaked(name)
         if faces.labels is not None and leaked.any() and not leaked.all():
-            rest = evaluation.accuracy(run.probabilities(name)[~leaked], faces.labels[~leaked])
+            rest = metrics.accuracy(run.probabilities(name)[~leaked], faces.labels[~leaked])
             found[name] = {**rest.as_dict(), "count": int(leaked.sum()), "faces": len(faces)}
     return found
 
@@ -70,13 +70,13 @@ def evaluate(
             (key, kept) for key, kept in subsets.items() if key or 0 < kept.sum() < len(faces)
         ):
             for title, stranger, probabilities in zip(titles, strangers, answers, strict=True):
-                found = evaluation.accuracy(probabilities[kept], faces.labels[kept])
-                matrix = evaluation.confusion_matrix(faces.labels[kept], probabilities[kept].argmax(axis=1))
+                found = metrics.accuracy(probabilities[kept], faces.labels[kept])
+                matrix = metrics.confusion_matrix(faces.labels[kept], probabilities[kept].argmax(axis=1))
                 row = {
                     "model": title, "stranger": stranger, "split": split, "copies": copies,
                     "accuracy": found.value, "low": found.low, "high": found.high, "faces": found.faces,
                 }  # fmt: skip
-                rows.append(row | dict(zip(EMOTIONS, evaluation.class_scores(matrix).recall, strict=True)))
+                rows.append(row | dict(zip(EMOTIONS, metrics.class_scores(matrix).recall, strict=True)))
     return pd.DataFrame(rows)
 
 

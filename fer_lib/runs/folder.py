@@ -26,13 +26,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fer_lib.augmentation import View, views
 from fer_lib.data.faces import FaceSplits
 from fer_lib.errors import InputError
 from fer_lib.files import replacing, write_text
-from fer_lib.prediction import first_line, load_model
+from fer_lib.models.augmentation import View, views
+from fer_lib.models.prediction import first_line, load_model
+from fer_lib.models.spec import Recipe
 from fer_lib.runs.cached import Result, load_or_compute
-from fer_lib.spec import Recipe
 
 _ARTIFACTS = ("history.csv", "metrics.json", "predictions.npz", "model.keras")
 

@@ -11,11 +11,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_lib import pretrained
-from fer_lib.augmentation import View
 from fer_lib.data.faces import Faces, FaceSplits
 from fer_lib.errors import InputError
-from fer_lib.prediction import load_model, predict
+from fer_lib.models import pretrained
+from fer_lib.models.augmentation import View
+from fer_lib.models.prediction import load_model, predict
 from fer_lib.runs.folder import Run, cnns, find, is_complete, learned_from, views_of
 
 

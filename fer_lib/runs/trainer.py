@@ -23,13 +23,15 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
-from fer_lib import checkpoints, evaluation, models, pretrained, training
-from fer_lib.checkpoints import Checkpoint
 from fer_lib.data import split_validation
 from fer_lib.data.faces import Faces, FaceSplits
 from fer_lib.errors import InputError
 from fer_lib.files import replacing
-from fer_lib.prediction import predict
+from fer_lib.metrics import accuracy
+from fer_lib.models import architectures, checkpoints, pretrained, training
+from fer_lib.models.checkpoints import Checkpoint
+from fer_lib.models.prediction import predict
+from fer_lib.models.spec import ModelSpec, Recipe
 from fer_lib.runs.folder import (
     Run,
     is_complete,
@@ -41,7 +43,6 @@ from fer_lib.runs.folder import (
     write_predictions,
 )
 from fer_lib.runs.interrupts import Interrupted, held_interrupts
-from fer_lib.spec import ModelSpec, Recipe
 from fer_lib.startup import progress_options
 
 FORMAT = 2
@@ -91,7 +92,7 @@ def train_or_reuse(
         },
         "seed": seed,
     }
-    untrained = models.build(spec, train.pixels, seed=seed, precision=recipe.precision)
+    untrained = architectures.build(spec, train.pixels, seed=seed, precision=recipe.precision)
     run = Run(root / run_id(record, untrained))
     checkpoint = run.path / CHECKPOINT
     run.path.mkdir(parents=True, exist_ok=True)
@@ -243,7 +244,7 @@ def _train(
         if interrupted():
             raise Interrupted(f"{run.id} stopped after its last epoch; the same command completes it")
 
-    trained = models.build(ModelSpec(**record["model"]), train.pixels)
+    trained = architectures.build(ModelSpec(**record["model"]), train.pixels)
     trained.set_weights(model.get_weights())
     _complete_run(run, trained, train, validation, pd.DataFrame(epochs), record)
     path.unlink(missing_ok=True)
@@ -292,13 +293,13 @@ def _complete_run(
     predictions, measured = {}, {}
     if len(validation):
         predictions["validation"] = predict(model, validation, views)
-        right = evaluation.accuracy(predictions["validation"], validation.known_labels)
+        right = accuracy(predictions["validation"], validation.known_labels)
         measured["validation"] = right.as_dict()
     metrics = {
         "accuracy": measured,
         "training_accuracy": float(history["accuracy"].iloc[-1]),
         "parameters": model.count_params(),
-        "multiply_adds": models.multiply_adds(model),
+        "multiply_adds": architectures.multiply_adds(model),
         "seconds": {
             "epoch": float(history["seconds"].mean()),
             "training": float(history["seconds"].sum()),
@@ -334,7 +335,7 @@ def _predict_new_tests(run: Run, splits: FaceSplits) -> None:
         predictions[name] = predict(run.model, faces, run.views)
         metrics["accuracy"].pop(name, None)
         if faces.labels is not None:
-            metrics["accuracy"][name] = evaluation.accuracy(predictions[name], faces.labels).as_dict()
+            metrics["accuracy"][name] = accuracy(predictions[name], faces.labels).as_dict()
         record["tests"][name] = faces.fingerprint()
     write_predictions(run, predictions)
     write_json(run.path / "metrics.json", metrics)

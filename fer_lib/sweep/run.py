@@ -30,10 +30,10 @@ from fer_lib import data, profiles
 from fer_lib.emotions import FACE_SIZE
 from fer_lib.errors import InputError
 from fer_lib.files import held
+from fer_lib.models.spec import SETTINGS, ModelSpec
 from fer_lib.report import execute
 from fer_lib.report.execute import CellError, KernelDied
 from fer_lib.report.parameters import Parameters, Scalar
-from fer_lib.spec import SETTINGS, ModelSpec
 from fer_lib.sweep import leaderboard
 from fer_lib.sweep.spec import COMMON, Sweep, common, describe
 
@@ -434,7 +434,7 @@ def list_points(plan: Plan) -> str:
 @cache
 def _size(model: ModelSpec) -> tuple[int, int]:
     """The numbers of parameters, and of multiply-adds for a face."""
-    from fer_lib import models
+    from fer_lib.models import architectures
 
-    network = models.build(model, np.zeros((1, FACE_SIZE, FACE_SIZE), np.uint8), seed=0)
-    return network.count_params(), models.multiply_adds(network)
+    network = architectures.build(model, np.zeros((1, FACE_SIZE, FACE_SIZE), np.uint8), seed=0)
+    return network.count_params(), architectures.multiply_adds(network)

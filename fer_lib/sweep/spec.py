@@ -31,9 +31,9 @@ import yaml
 
 from fer_lib import profiles
 from fer_lib.errors import InputError
+from fer_lib.models.spec import from_settings
 from fer_lib.report import execute
 from fer_lib.report.parameters import Parameters, Scalar, as_type, require_known
-from fer_lib.spec import from_settings
 
 NOTEBOOKS = ("q1_cnn", "q2_dnn")
 """The notebooks that train, and so can be swept."""

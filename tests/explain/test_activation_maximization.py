@@ -26,7 +26,7 @@ from fer_lib.explain.activation_maximization import (
 )
 from fer_lib.explain.adversarial import AdversarialExamples, adversarial_examples
 from fer_lib.explain.ascent import Regularization
-from fer_lib.networks import convolution_layers
+from fer_lib.explain.layers import convolution_layers
 
 SHAPE = (12, 12, 1)
 

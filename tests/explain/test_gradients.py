@@ -16,7 +16,7 @@ from fer_lib.errors import InputError
 from fer_lib.explain import gradients
 from fer_lib.explain.ascent import ascend
 from fer_lib.explain.gradients import input_gradients
-from fer_lib.networks import layer_model, layers_by_name, score_model
+from fer_lib.explain.layers import layer_model, layers_by_name, score_model
 
 SHAPE = (10, 10, 1)
 

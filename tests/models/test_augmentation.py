@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from fer_lib.augmentation import UNCHANGED, Augmentation, View, augmented, seen, views
 from fer_lib.errors import InputError
+from fer_lib.models.augmentation import UNCHANGED, Augmentation, View, augmented, seen, views
 
 RAMP = np.tile(np.arange(48, dtype=np.uint8) * 4, (40, 48, 1))
 

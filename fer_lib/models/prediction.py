@@ -14,11 +14,11 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
-from fer_lib.augmentation import View, seen
 from fer_lib.data.faces import Faces
 from fer_lib.emotions import EMOTIONS, FACE_SIZE
 from fer_lib.errors import InputError
 from fer_lib.files import replacing
+from fer_lib.models.augmentation import View, seen
 
 BATCH = 256
 

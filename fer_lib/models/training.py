@@ -16,11 +16,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_lib.augmentation import augmented
 from fer_lib.data.faces import Faces
 from fer_lib.emotions import FACE_SIZE
 from fer_lib.errors import InputError
-from fer_lib.spec import SMALL, Recipe
+from fer_lib.models.augmentation import augmented
+from fer_lib.models.spec import SMALL, Recipe
 
 OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "Adamax": keras.optimizers.Adamax,
@@ -84,7 +84,7 @@ def train(
     epoch comes to the same weights as one that was never interrupted.
 
     Args:
-        model: From `models.build` and `compile_model`, with the `state` that it had after `epochs_done`.
+        model: From `architectures.build` and `compile_model`, with the `state` that it had after `epochs_done`.
         faces: Labeled training faces.
         validation: Labeled faces to measure on, or none of them.
         recipe: How to train.

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from conftest import striped_faces
 
-from fer_lib import training
 from fer_lib.data.faces import Faces
 from fer_lib.errors import InputError
-from fer_lib.models import ModelSpec, build
-from fer_lib.training import Recipe, compile_model, restore, state, train
+from fer_lib.models import training
+from fer_lib.models.architectures import ModelSpec, build
+from fer_lib.models.training import Recipe, compile_model, restore, state, train
 
 SPEC = ModelSpec("dnn", width=0.05, conv_dropout=0.2, dense_dropout=0.2, depth=2)
 FACES, VALIDATION = striped_faces(140), striped_faces(70, seed=9)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib import evaluation
+from fer_lib import metrics
 from fer_lib.errors import InputError
 
 
@@ -13,30 +13,30 @@ from fer_lib.errors import InputError
     [(81, 263, (0.2553, 0.3662)), (0, 20, (0.0, 0.1611)), (20, 20, (0.8389, 1.0)), (1, 29, (0.0061, 0.1718))],
 )
 def test_wilson_interval_matches_published_values(right, n, expected):
-    assert evaluation.wilson_interval(right, n) == pytest.approx(expected, abs=1e-4)
+    assert metrics.wilson_interval(right, n) == pytest.approx(expected, abs=1e-4)
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_interval_holds_the_share_and_stays_in_range(case):
     right, n = case
-    low, high = evaluation.wilson_interval(right, n)
+    low, high = metrics.wilson_interval(right, n)
     assert 0 <= low <= right / n + 1e-12
     assert right / n - 1e-12 <= high <= 1
 
 
 def test_wilson_interval_of_nothing_is_everything():
-    assert evaluation.wilson_interval(0, 0) == (0, 1)
+    assert metrics.wilson_interval(0, 0) == (0, 1)
 
 
 def test_accuracy_counts_the_most_probable_class():
     probabilities = np.eye(7, dtype=np.float32)[[0, 1, 2, 2]]
-    found = evaluation.accuracy(probabilities, np.array([0, 1, 2, 3]))
+    found = metrics.accuracy(probabilities, np.array([0, 1, 2, 3]))
     assert (found.value, found.faces) == (0.75, 4)
     assert found.low < 0.75 < found.high
 
 
 def test_confusion_matrix_has_true_rows_and_predicted_columns():
-    matrix = evaluation.confusion_matrix(np.array([0, 0, 3]), np.array([0, 4, 3]))
+    matrix = metrics.confusion_matrix(np.array([0, 0, 3]), np.array([0, 4, 3]))
     assert matrix[0, 0] == matrix[0, 4] == matrix[3, 3] == 1
     assert matrix.sum() == 3
 
@@ -44,7 +44,7 @@ def test_confusion_matrix_has_true_rows_and_predicted_columns():
 def test_confusions_come_by_share_of_the_true_class_without_the_diagonal():
     matrix = np.diag([10] * 7)
     matrix[0, 1], matrix[5, 6] = 5, 30
-    found = evaluation.confusions(matrix)
+    found = metrics.confusions(matrix)
     assert [(c.true, c.predicted, c.count) for c in found] == [(5, 6, 30), (0, 1, 5)]
     assert found[0].share == pytest.approx(0.75)
 
@@ -52,25 +52,25 @@ def test_confusions_come_by_share_of_the_true_class_without_the_diagonal():
 def test_mutual_confusion_pools_both_directions():
     matrix = np.diag([10] * 7)
     matrix[2, 5], matrix[5, 2] = 6, 4
-    assert evaluation.mutual_confusion(matrix)[0] == (2, 5, pytest.approx(10 / 30))
+    assert metrics.mutual_confusion(matrix)[0] == (2, 5, pytest.approx(10 / 30))
 
 
 def test_a_confused_pair_begins_with_its_more_frequent_direction():
     matrix = np.diag([100] * 7)
     matrix[2, 5], matrix[5, 2], matrix[0, 1] = 4, 40, 1
-    first, second = evaluation.confused_pairs(matrix)
+    first, second = metrics.confused_pairs(matrix)
     assert (first.forward.true, first.forward.predicted, first.backward.true) == (5, 2, 2)
     assert (first.count, first.share, first.one_way) == (44, pytest.approx(44 / 244), True)
     assert (second.forward.count, second.backward.count, second.one_way) == (1, 0, False)
 
 
 def test_classes_that_are_never_confused_are_no_pair():
-    assert evaluation.confused_pairs(np.diag([10] * 7)) == []
+    assert metrics.confused_pairs(np.diag([10] * 7)) == []
 
 
 def test_mean_probabilities_average_by_true_class():
     probabilities = np.eye(7, dtype=np.float32)[[1, 2, 6]]
-    means = evaluation.mean_probabilities(probabilities, np.array([0, 0, 3]))
+    means = metrics.mean_probabilities(probabilities, np.array([0, 0, 3]))
     assert means[0].tolist() == [0, 0.5, 0.5, 0, 0, 0, 0]
     assert means[3, 6] == 1
     assert not means[1].any()
@@ -80,7 +80,7 @@ def test_when_wrong_looks_at_wrong_answers_only():
     probabilities = np.array(
         [[0.5, 0.4, 0.1, 0, 0, 0, 0], [0.7, 0.1, 0.2, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0]]
     )
-    found = evaluation.when_wrong(probabilities.astype(np.float32), np.array([1, 1, 0]))
+    found = metrics.when_wrong(probabilities.astype(np.float32), np.array([1, 1, 0]))
     assert found == pytest.approx({"predicted": 0.6, "true": 0.25, "second": 0.5, "chance": 1 / 6})
 
 
@@ -88,12 +88,12 @@ def test_typical_face_is_the_median_of_the_right_answers_or_else_the_nearest_to_
     label0 = [[p, 1 - p, 0, 0, 0, 0, 0] for p in (0.99, 0.6, 0.8, 0.3)]
     label2 = [[0.6, 0.1, 0.3, 0, 0, 0, 0], [0.5, 0.1, 0.4, 0, 0, 0, 0]]
     probabilities, labels = np.array(label0 + label2, np.float32), np.array([0, 0, 0, 0, 2, 2])
-    assert [evaluation.typical_face(probabilities, labels, label) for label in (0, 2)] == [2, 5]
+    assert [metrics.typical_face(probabilities, labels, label) for label in (0, 2)] == [2, 5]
 
 
 def test_typical_face_of_an_absent_class_is_refused_with_those_there_are():
     with pytest.raises(InputError, match="No validation face has the label 3; choose one of 0, 2"):
-        evaluation.typical_face(np.eye(7, dtype=np.float32)[:2], np.array([0, 2]), 3)
+        metrics.typical_face(np.eye(7, dtype=np.float32)[:2], np.array([0, 2]), 3)
 
 
 @pytest.mark.parametrize(
@@ -105,20 +105,20 @@ def test_mcnemar_is_the_exact_binomial_test_on_the_disagreements(only_first, onl
     agreed = [True] * 4
     right = np.array(agreed + [True] * only_first + [False] * only_second)
     other = np.array(agreed + [False] * only_first + [True] * only_second)
-    found = evaluation.mcnemar(right, other)
+    found = metrics.mcnemar(right, other)
     assert found == {"only_first": only_first, "only_second": only_second, "p": pytest.approx(p)}
 
 
 def test_mcnemar_takes_thousands_of_disagreements():
     right = np.arange(6000) < 3500
-    assert 0 < evaluation.mcnemar(right, ~right)["p"] < 1e-30
+    assert 0 < metrics.mcnemar(right, ~right)["p"] < 1e-30
 
 
 @pytest.mark.parametrize(
     ("p", "written"), [(6e-28, "p < 0.001"), (0.001, "p = 0.001"), (0.04963, "p = 0.0496"), (1.0, "p = 1")]
 )
 def test_a_probability_is_written_as_statistics_do(p, written):
-    assert evaluation.p_value(p) == written
+    assert metrics.p_value(p) == written
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_a_probability_is_written_as_statistics_do(p, written):
     [(0.7, 0.5, 0.01, "better"), (0.5, 0.7, 0.01, "worse"), (0.7, 0.5, 0.05, "similar")],
 )
 def test_comparison_is_decided_only_by_a_significant_test(first, second, p, verdict):
-    assert evaluation.compare(first, second, p) == verdict
+    assert metrics.compare(first, second, p) == verdict
 
 
 @pytest.mark.parametrize(
     ("train", "verdict"), [(0.9, "strong"), (0.65, "slight"), (0.6, "none"), (0.5, "none")]
 )
 def test_overfitting_is_named_by_its_size(train, verdict):
-    assert evaluation.overfitting(train, 0.6) == verdict
+    assert metrics.overfitting(train, 0.6) == verdict
 
 
 def test_precision_recall_and_f1_are_those_of_the_counts():
@@ -141,7 +141,7 @@ def test_precision_recall_and_f1_are_those_of_the_counts():
     matrix[0, [0, 1]] = 6, 2
     matrix[1, [0, 1]] = 3, 9
     matrix[2, 1] = 4
-    scores = evaluation.class_scores(matrix)
+    scores = metrics.class_scores(matrix)
     np.testing.assert_allclose(scores.precision[:3], [6 / 9, 9 / 15, np.nan])
     np.testing.assert_allclose(scores.recall[:3], [6 / 8, 9 / 12, 0])
     np.testing.assert_allclose(scores.f1[:3], [2 * 6 / 17, 2 * 9 / 27, 0])
@@ -153,7 +153,7 @@ def test_precision_recall_and_f1_are_those_of_the_counts():
 def test_a_confusion_comes_with_its_interval():
     matrix = np.zeros((7, 7), np.int64)
     matrix[2, [2, 5]] = 30, 10
-    found = evaluation.confusion_of(matrix, 2, 5)
+    found = metrics.confusion_of(matrix, 2, 5)
     assert (found.count, found.share) == (10, 0.25)
-    assert (found.low, found.high) == evaluation.wilson_interval(10, 40)
-    assert evaluation.confusions(matrix) == [found]
+    assert (found.low, found.high) == metrics.wilson_interval(10, 40)
+    assert metrics.confusions(matrix) == [found]

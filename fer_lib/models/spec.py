@@ -9,12 +9,12 @@ from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
 
-from fer_lib.augmentation import UNCHANGED, Augmentation
 from fer_lib.emotions import EMOTIONS, FACE_SIZE
 from fer_lib.errors import InputError
+from fer_lib.models.augmentation import UNCHANGED, Augmentation
 
 MODELS = ("cnn", "dnn", "compact")
-"""The models there are; `models.MODELS` builds them."""
+"""The models there are; `architectures.MODELS` builds them."""
 
 CNN_FILTERS = (64, 64, 128, 128, 256, 256, 512, 512)
 CNN_UNITS = (4096, 4096)
@@ -269,7 +269,7 @@ def dnn_units(width: float, depth: int | None) -> list[int]:
 
 
 def dnn_parameters(width: float, depth: int | None = None) -> int:
-    """The number of parameters of `models.dnn`."""
+    """The number of parameters of `architectures.dnn`."""
     sizes = [FACE_SIZE * FACE_SIZE, *dnn_units(width, depth), len(EMOTIONS)]
     return sum((before + 1) * after for before, after in pairwise(sizes))
 

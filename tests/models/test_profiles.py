@@ -4,7 +4,7 @@ import pytest
 
 from fer_lib import profiles
 from fer_lib.errors import InputError
-from fer_lib.spec import ModelSpec, Recipe, default_settings, dnn_parameters
+from fer_lib.models.spec import ModelSpec, Recipe, default_settings, dnn_parameters
 
 
 @pytest.fixture

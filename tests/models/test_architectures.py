@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from fer_lib import explain, training
-from fer_lib import spec as settings
+from fer_lib import explain
 from fer_lib.errors import InputError
-from fer_lib.models import MODELS, architecture, build, multiply_adds
-from fer_lib.spec import DEPTHS, OWN_DEPTHS, ModelSpec, dnn_width
+from fer_lib.models import spec as settings
+from fer_lib.models import training
+from fer_lib.models.architectures import MODELS, architecture, build, multiply_adds
+from fer_lib.models.spec import DEPTHS, OWN_DEPTHS, ModelSpec, dnn_width
 from fer_lib.sweep import spec
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 48, 48)).astype(np.uint8)

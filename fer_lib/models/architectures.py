@@ -17,7 +17,15 @@ import pandas as pd
 from keras import layers
 
 from fer_lib.emotions import EMOTIONS, FACE_SIZE
-from fer_lib.spec import CNN_FILTERS, CNN_UNITS, COMPACT_FILTERS, OWN_DEPTHS, ModelSpec, dnn_units, scaled
+from fer_lib.models.spec import (
+    CNN_FILTERS,
+    CNN_UNITS,
+    COMPACT_FILTERS,
+    OWN_DEPTHS,
+    ModelSpec,
+    dnn_units,
+    scaled,
+)
 
 KERNEL = 3
 """Height and width of the filters of all convolutions."""
