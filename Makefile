@@ -4,6 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+READY_TO_TEST := .venv/ready-to-test
 
 ## DATA      file or folder with faces (empty: drawn faces)
 ## PROFILE   quick, compact or seed (notebooks/profiles)
@@ -67,6 +68,9 @@ setup: $(READY)  ## Set up .venv (the other targets do it by themselves)
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) tools/bootstrap.py
 
+$(READY_TO_TEST): $(READY) requirements-test.txt
+	@$(BIN)/python tools/bootstrap.py requirements-test.txt $@
+
 report: $(READY)  ## Run what is stale, write report/build/hw3-report.html and .pdf
 	@$(BIN)/fer-lib report --data $(call quoted,DATA) --profile $(call quoted,PROFILE) --language $(call quoted,LANGUAGE) --form $(call quoted,FORM) $(if $(value SWEEP),--set SWEEP=$(call quoted,SWEEP)) $(SETTINGS) $(TITLE)
 
@@ -78,17 +82,17 @@ sweep: $(READY)  ## Run a notebook over many parameters, write a leaderboard
 verify: $(READY)  ## Run the last report's notebooks again, training too, and compare all numbers (report/tolerances.yaml)
 	@$(BIN)/fer-lib verify --data $(call quoted,DATA)
 
-test: $(READY)  ## All tests that need no GPU (those on real faces where ../shared/data has them)
+test: $(READY_TO_TEST)  ## All tests that need no GPU (those on real faces where ../shared/data has them)
 	@$(BIN)/python -m pytest -q
 
-bench: $(READY)  ## Measure docs/performance.md anew (BENCH=reading: one section of it)
+bench: $(READY_TO_TEST)  ## Measure docs/performance.md anew (BENCH=reading: one section of it)
 	@for script in $(or $(call benchmarks,$(or $(BENCH),*)),$(error there is no benchmark $(BENCH); there are $(patsubst benchmarks/%.py,%,$(call benchmarks,*)))); do \
 	    $(BIN)/python $$script || exit 1; done
 
 lab: $(READY)  ## JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir=notebooks
 
-lint: $(READY)  ## ruff, mypy, import-linter, notebook hygiene
+lint: $(READY_TO_TEST)  ## ruff, mypy, import-linter, notebook hygiene
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

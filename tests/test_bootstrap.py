@@ -62,7 +62,7 @@ def test_make_sets_up_again_what_was_not_set_up_here(tmp_path, content, again):
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
-    for name in ("requirements.txt", "pyproject.toml"):
+    for name in ("requirements.txt", "requirements-test.txt", "pyproject.toml"):
         (tmp_path / name).touch()
     (tmp_path / ".venv" / "ready").write_text(content.format(tmp_path.resolve()))
     planned = subprocess.run(

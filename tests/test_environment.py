@@ -36,11 +36,22 @@ def commands(page: str) -> list[str]:
     return [line.strip() for block in blocks for line in block.splitlines()]
 
 
-@pytest.mark.parametrize("written", PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"])
-def test_every_dependency_is_locked_to_a_version_that_it_allows(written):
+def pins(name: str) -> dict[str, str]:
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", read(name), re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("lock", "written"),
+    [("requirements.txt", each) for each in PROJECT["dependencies"]]
+    + [("requirements-test.txt", each) for each in PROJECT["optional-dependencies"]["dev"]],
+)
+def test_every_dependency_is_locked_to_a_version_that_it_allows(lock, written):
     wanted = Requirement(written)
-    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", read("requirements.txt"), re.MULTILINE))
-    assert pins[canonicalize_name(wanted.name)] in wanted.specifier
+    assert pins(lock)[canonicalize_name(wanted.name)] in wanted.specifier
+
+
+def test_the_lock_of_tests_adds_to_that_of_the_report():
+    assert pins("requirements.txt").items() < pins("requirements-test.txt").items()
 
 
 def test_the_conda_environment_installs_the_lock_and_the_library():

@@ -1,4 +1,4 @@
-"""Set up `.venv` with the locked packages: `python3 tools/bootstrap.py`.
+"""Set up `.venv` with the locked packages: `python3 tools/bootstrap.py`; `… requirements-test.txt STAMP` adds to it.
 
 Standard library only, no root, nothing asked. uv installs in seconds where pip can fetch it; else pip does it in
 minutes. Debian's python3 without python3-venv has no ensurepip: then pip comes from its wheel on PyPI.
@@ -24,6 +24,8 @@ PIP_INDEX = "https://pypi.org/pypi/pip/json"
 
 def main() -> int:
     """Create or update the environment; the file `.venv/ready` says that it is whole, and where."""
+    if len(sys.argv) > 1:
+        return _add(Path(sys.argv[1]), Path(sys.argv[2]))
     if sys.version_info[:2] not in SUPPORTED:
         other = _supported_python()
         if other:
@@ -38,7 +40,8 @@ def main() -> int:
         shutil.rmtree(ENVIRONMENT, ignore_errors=True)
     try:
         _create()
-        _install()
+        _install("-r", ROOT / "requirements.txt")
+        _install("--no-deps", "--editable", ROOT)
     except subprocess.CalledProcessError as error:
         return _fail(f"set-up stopped at `{' '.join(error.cmd)}`; its message stands above.")
     except OSError as error:
@@ -72,17 +75,26 @@ def _install_pip_from_wheel() -> None:
         _run(_python(), f"{wheel}/pip", "install", "--quiet", "--no-index", wheel)
 
 
-def _install() -> None:
-    pip = [_python(), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+def _add(requirements: Path, stamp: Path) -> int:
+    """Install more locked packages into the environment; the file `stamp` says that they are there."""
+    print("Adding what tests need (once) ...", file=sys.stderr, flush=True)
+    try:
+        _install("-r", requirements)
+    except subprocess.CalledProcessError as error:
+        return _fail(f"set-up stopped at `{' '.join(error.cmd)}`; its message stands above.")
+    stamp.touch()
+    return 0
+
+
+def _install(*what: object) -> None:
+    """Install by uv, which takes seconds, or by pip, which takes minutes."""
+    pip = [_python(), "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
     uv = [_python(), "-m", "uv", "pip", "install", "--quiet", "--python", _python()]
-    requirements = ["-r", ROOT / "requirements.txt"]
     # Behind a proxy only the system knows the certificates.
     os.environ.setdefault("UV_SYSTEM_CERTS", "true")
-    install = uv if _works(*pip, "install", "uv") and _works(*uv, *requirements) else [*pip, "install"]
-    if install is not uv:
+    if not (_works(*pip, "uv") and _works(*uv, *what)):
         print("uv is not available; falling back to pip, which takes some minutes ...", file=sys.stderr)
-        _run(*install, *requirements)
-    _run(*install, "--no-deps", "--no-build-isolation", "--editable", ROOT)
+        _run(*pip, *what)
 
 
 def _python() -> Path:
