@@ -53,7 +53,7 @@ def main() -> int:
 def _create() -> None:
     if _python().is_file() and _has("pip"):
         return
-    print("Setting up .venv (once; about 2.5 GB) ...", file=sys.stderr, flush=True)
+    print("Setting up .venv (once; about 2.3 GB) ...", file=sys.stderr, flush=True)
     try:
         import ensurepip  # noqa: F401 (Debian splits it off)
 
