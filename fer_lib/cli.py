@@ -231,7 +231,7 @@ def _cores() -> int:
 
 def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    path = "a file, folder or archive with faces (README lists the forms), or '' for drawn faces"
+    path = "a file, folder or archive with faces (docs/data.md lists the forms), or '' for drawn faces"
 
     check = commands.add_parser("check", help="say what a file or folder is, and what is wrong with it")
     check.add_argument("path", help=path)

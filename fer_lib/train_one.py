@@ -60,7 +60,7 @@ def wanted(profile: str, settings: Mapping[str, str], *, model: str | None = Non
     shape = parameters["q1_cnn"]
     name = model or str(shape["MODEL"])
     own = parameters["q2_dnn"] if name == "dnn" else shape
-    _require_heeded(settings, name, own, named=model is not None)
+    _reject_unused(settings, name, own, named=model is not None)
     matched = None
     if not own["WIDTH"]:
         if name != "dnn":
@@ -73,15 +73,15 @@ def wanted(profile: str, settings: Mapping[str, str], *, model: str | None = Non
     return Wanted(spec, recipe, int(own["SEED"]), matched)
 
 
-def _require_heeded(given: Iterable[str], model: str, parameters: Parameters, *, named: bool) -> None:
+def _reject_unused(given: Iterable[str], model: str, parameters: Parameters, *, named: bool) -> None:
     own = parameters.keys() & {"SEED", *SETTINGS}
     if named:
         own -= {"MODEL"}
     notebook = "q2_dnn" if model == "dnn" else "q1_cnn"
-    heeded = own | {f"{notebook}.{name}" for name in own}
+    used = own | {f"{notebook}.{name}" for name in own}
     if model == "dnn" and not parameters["WIDTH"]:  # the CNN to match
-        heeded |= {f"q1_cnn.{name}" for name in SHAPE}
+        used |= {f"q1_cnn.{name}" for name in SHAPE}
     for name in given:
-        if name not in heeded:
+        if name not in used:
             instead = OWN.get(name, "it would change nothing; leave it away")
             raise InputError(f"{name} is no parameter of training a {model}: {instead}.")

@@ -377,3 +377,12 @@ def test_each_run_has_one_row_whatever_notebooks_say_of_it(run, splits):
     assert (row["epochs"], row["seed"], row["training_faces"]) == (2, 0, run.record["faces"]["train"])
     assert row["training_seconds"] == run.metrics["seconds"]["training"]
     assert runs.runs_table([{}]).empty
+
+
+def test_a_run_with_settings_that_are_unknown_here_is_passed_over(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / run.id)
+    record = run.record | {"recipe": run.record["recipe"] | {"start": ""}}
+    (tmp_path / run.id / "run.json").write_text(json.dumps(record))
+    assert not runs.is_complete(tmp_path / run.id)
+    with pytest.raises(InputError, match="no complete run"):
+        runs.find(tmp_path, run.id)

@@ -20,7 +20,7 @@ MIN_SIZE = 10_000
 
 
 def main(folder: str) -> None:
-    """Write the model of a complete run as `fer_lib/weights/<id>.npz`."""
+    """Write the model of a complete run as `fer_lib/models/weights/<id>.npz`."""
     run = find(Path(), folder)
     record = {key: run.record[key] for key in run.record.keys() - {"tests", "status", "completed"}}
     known = {"record": record, "history": run.history.to_dict("records"), "config": run.model.to_json()}

@@ -36,7 +36,7 @@ def load(
     """Load a data set, as its source divides it.
 
     Args:
-        path: What README's "Your own data" names: a CSV file with the columns of `fer2013.csv` (train, public and
+        path: What docs/data.md names: a CSV file with the columns of `fer2013.csv` (train, public and
             private faces) or of the course's `train.csv` (and the `test.csv` beside it), an .npz file, pictures in
             folders, a folder or archive with one of them. FER+'s `fer2013new.csv` beside them gives votes. "" draws
             faces, and so does "drawn:" with settings behind it.

@@ -29,7 +29,7 @@ COMPACT_DEPTHS = range(3, 13)
 """How many residual blocks the small network may have: one to four in each of its three stages."""
 INITIALIZERS = ("glorot_uniform", "he_normal")
 DEPTHS = {"cnn": CNN_DEPTHS, "dnn": DNN_DEPTHS, "compact": COMPACT_DEPTHS}
-"""What `ModelSpec.depth` may be, for models that heed it."""
+"""What `ModelSpec.depth` may be, for models whose depth can be set."""
 
 OPTIMIZERS = ("Adamax", "Adam", "AdamW", "SGD")
 SCHEDULES = ("constant", "cosine")
@@ -208,7 +208,7 @@ def _settle_types(settings: ModelSpec | Recipe) -> None:
 
 
 SHAPE = ("MODEL", *(f.name.upper() for f in fields(ModelSpec) if f.name != "name"))
-"""The names of what makes a model, and"""
+"""The names of the settings that make a model."""
 
 SETTINGS = (*SHAPE, *(f.name.upper() for f in fields(Recipe)))
 """The names of all settings, as profiles, notebooks and the command line write them."""

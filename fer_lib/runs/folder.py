@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -193,12 +193,17 @@ def learned_from(record: Mapping[str, Any]) -> str:
 
 
 def is_complete(path: Path) -> bool:
-    """Whether a folder holds a run that was trained to the end, with all that belongs to it."""
+    """Whether a folder holds a run that was trained to the end, with all that belongs to it.
+
+    A run whose recipe has settings that this version does not know is none: it cannot be told how it was trained.
+    """
     try:
-        status = read_json(path / "run.json").get("status")
+        record = read_json(path / "run.json")
     except InputError:
         return False
-    return status == "complete" and all((path / name).is_file() for name in _ARTIFACTS)
+    known = record.get("recipe", {}).keys() <= {field.name for field in fields(Recipe)}
+    whole = all((path / name).is_file() for name in _ARTIFACTS)
+    return record.get("status") == "complete" and known and whole
 
 
 def find(root: Path, run_id: str) -> Run:

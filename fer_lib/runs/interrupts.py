@@ -1,4 +1,4 @@
-"""Ctrl-C that waits until training has saved its state."""
+"""Ctrl-C that waits until a training step has ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was stopped by Ctrl-C, after its state was saved; says where it stopped."""
+    """Training was stopped by Ctrl-C; says after which saved epoch it goes on."""
 
 
 @contextmanager
