@@ -105,7 +105,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained; the defaults are the original report's.
+    """How a model is trained; the defaults are those of the original script.
 
     Attributes:
         epochs: Passes over the training faces.
