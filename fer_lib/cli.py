@@ -85,9 +85,9 @@ def train(options: argparse.Namespace) -> None:
     """Train one model, or find it trained."""
     import_keras()
     from fer_lib import data, runs
-    from fer_lib.train_one import wanted
+    from fer_lib.train_one import training_request
 
-    asked = wanted(options.profile, _settings(options), model=options.model)
+    asked = training_request(options.profile, _settings(options), model=options.model)
     splits = data.load(options.data, drop_leaked=options.drop_leaked)
     spec = asked.spec_for(splits.train)
     run = runs.train_or_reuse(splits, spec, asked.recipe, seed=asked.seed, root=options.runs)
@@ -192,7 +192,7 @@ def verify(options: argparse.Namespace) -> None:
 def _settings(options: argparse.Namespace) -> dict[str, str]:
     """The parameters that `--set` gives: `epochs` is `EPOCHS`, `q1_cnn.epochs` is `q1_cnn.EPOCHS`."""
     names = (name.rpartition(".") for name, _ in options.set)
-    texts = (_at_home(text) for _, text in options.set)
+    texts = (_expand_user(text) for _, text in options.set)
     return {
         f"{notebook}{dot}{name.upper()}": text
         for (notebook, dot, name), text in zip(names, texts, strict=True)
@@ -204,11 +204,11 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.register("type", None, _at_home)
-        self.register("type", Path, lambda text: Path(_at_home(text)))
+        self.register("type", None, _expand_user)
+        self.register("type", Path, lambda text: Path(_expand_user(text)))
 
 
-def _at_home(text: str) -> str:
+def _expand_user(text: str) -> str:
     return os.path.expanduser(text)  # noqa: PTH111 (no path, "" would become ".")
 
 

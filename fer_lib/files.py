@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writes and folder locks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MODE = 0o666 & ~_UMASK
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to; it takes the place of `path` when the block succeeds.
 
     The temporary name keeps the suffix, which some writers go by. On an error nothing of it is left; a full disk
@@ -51,12 +51,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def held(folder: Path, busy: str) -> Iterator[None]:
+def lock_folder(folder: Path, busy: str) -> Iterator[None]:
     """Hold a folder, so that no second process writes into it.
 
     Args:

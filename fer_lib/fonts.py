@@ -20,7 +20,7 @@ from fontTools.ttLib import TTFont
 from fontTools.ttLib.tables.DefaultTable import DefaultTable
 
 from fer_lib.errors import InputError
-from fer_lib.files import replacing
+from fer_lib.files import atomic_write
 
 FAMILY = "FER Sans TC"
 """Hei (sans-serif): headings, figures, screens. Its Latin letters are those of Source Sans."""
@@ -49,7 +49,7 @@ def chinese_font(family: str = FAMILY) -> Path:
     data = _traditional(source, family)
     for folder in folders:
         try:
-            with replacing(folder / name) as temporary:
+            with atomic_write(folder / name) as temporary:
                 temporary.write_bytes(data)
         except OSError:
             continue

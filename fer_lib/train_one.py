@@ -12,7 +12,7 @@ from fer_lib.models.spec import SETTINGS, SHAPE, ModelSpec, Recipe, dnn_width, f
 from fer_lib.report.execute import resolve
 from fer_lib.report.parameters import Parameters
 
-OWN = {
+RESERVED_PARAMETERS = {
     "DATA": "give the data as --data",
     "PROFILE": "give the profile as --profile",
     "RUN_ROOT": "give the folder of runs as --runs",
@@ -45,7 +45,7 @@ class Wanted:
         return replace(self.spec, width=dnn_width(cnn.count_params(), self.spec.depth))
 
 
-def wanted(profile: str, settings: Mapping[str, str], *, model: str | None = None) -> Wanted:
+def training_request(profile: str, settings: Mapping[str, str], *, model: str | None = None) -> Wanted:
     """What a profile and settings ask to train.
 
     Args:
@@ -83,5 +83,5 @@ def _reject_unused(given: Iterable[str], model: str, parameters: Parameters, *, 
         used |= {f"q1_cnn.{name}" for name in SHAPE}
     for name in given:
         if name not in used:
-            instead = OWN.get(name, "it would change nothing; leave it away")
+            instead = RESERVED_PARAMETERS.get(name, "it would change nothing; leave it away")
             raise InputError(f"{name} is no parameter of training a {model}: {instead}.")

@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from fer_lib.files import replacing
+from fer_lib.files import atomic_write
 from fer_lib.models import pretrained
 from fer_lib.runs import find
 
@@ -32,7 +32,7 @@ def main(folder: str) -> None:
             arrays[f"weight{i}"] = np.rint(weight / np.where(step, step, 1)).astype(np.int8)
             arrays[f"step{i}"] = step
     path = pretrained.FOLDER / f"{run.id}.npz"
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
     print(f"{path} ({path.stat().st_size / 1e6:.2f} MB)")
 

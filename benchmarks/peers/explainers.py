@@ -141,10 +141,10 @@ def vis(
     from tf_keras_vis.utils.scores import CategoricalScore
 
     from fer_lib.explain.activation_maximization import white_noise
-    from fer_lib.explain.layers import untied
+    from fer_lib.explain.layers import clone_with_weights
 
     # It asks layers for their outputs, so they must belong to one model only.
-    scores = untied(model)
+    scores = clone_with_weights(model)
     ReplaceToLinear()(scores)
     saliency, gradcam = Saliency(scores, clone=False), Gradcam(scores, clone=False)
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fer_lib.data.archives import CACHE_SUFFIX
 from fer_lib.data.faces import Faces, FaceSplits
 from fer_lib.emotions import FACE_SIZE
-from fer_lib.files import replacing
+from fer_lib.files import atomic_write
 
 MAX_KEPT = 4
 """Files of one prefix in a folder; FER2013 takes 83 MB."""
@@ -57,7 +57,7 @@ def _write(file: Path, splits: FaceSplits) -> None:
         for name in _ARRAYS:
             if (array := getattr(faces, name)) is not None:
                 arrays[f"{split}.{name}"] = np.packbits(array, axis=-1) if name == "regions" else array
-    with replacing(file) as temporary, temporary.open("wb") as opened:
+    with atomic_write(file) as temporary, temporary.open("wb") as opened:
         np.savez(opened, allow_pickle=False, **arrays)
 
 

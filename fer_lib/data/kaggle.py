@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from fer_lib.errors import InputError
-from fer_lib.files import replacing
+from fer_lib.files import atomic_write
 
 CONTEST = "challenges-in-representation-learning-facial-expression-recognition-challenge"
 FILE = "icml_face_data.csv"
@@ -52,6 +52,6 @@ def fetch(folder: Path) -> Path:
             f"Kaggle gave nothing ({first}); put your token into ~/.kaggle/kaggle.json (from "
             f"https://www.kaggle.com/settings) and accept the rules of the contest, or {BY_HAND}."
         ) from None
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         shutil.copyfile(downloaded, temporary)
     return target

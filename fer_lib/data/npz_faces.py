@@ -16,7 +16,7 @@ from fer_lib.data.faces import VOTES, Faces
 from fer_lib.data.tables import MAX_FACES, SPLITS, FaceTable, Problem, label_problem, too_many_faces
 from fer_lib.emotions import EMOTIONS, FACE_SIZE
 from fer_lib.errors import InputError, printable
-from fer_lib.files import replacing
+from fer_lib.files import atomic_write
 
 PIXEL_NAMES = ("pixels", "images", "faces", "x", "data")
 LABEL_NAMES = ("labels", "label", "emotions", "emotion", "y", "targets")
@@ -93,7 +93,7 @@ def write_npz(path: Path, parts: Mapping[str, Faces]) -> None:
         for role in ("pixels", "labels", "ids", "votes")
         if getattr(faces, role) is not None
     }
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 

@@ -13,7 +13,7 @@ from fer_lib.explain.grad_cam import resized
 from fer_lib.explain.gradient_based import baseline_of
 from fer_lib.explain.gradients import BATCH, probabilities, scores
 from fer_lib.explain.heat import Attributions, Heat
-from fer_lib.explain.layers import Images, shuffle_weights, untied, weighted_layers
+from fer_lib.explain.layers import Images, clone_with_weights, shuffle_weights, weighted_layers
 
 UNCHANGED = 0.3
 """A method whose maps keep more of their order than this, by rank correlation, shows the image and not the model."""
@@ -167,7 +167,7 @@ def randomization(
         stages: Into how many about equal groups of layers the model is divided; 0 for each layer by itself.
         seed: Decides the order.
     """
-    forgetful = untied(model)
+    forgetful = clone_with_weights(model)
     before = maps(forgetful)
     layers = weighted_layers(forgetful)
     names, left = [], []

@@ -148,7 +148,7 @@ def layers_by_name(model: keras.Model) -> dict[str, keras.layers.Layer]:
     return found
 
 
-def untied(model: keras.Model) -> keras.Model:
+def clone_with_weights(model: keras.Model) -> keras.Model:
     """A copy of a model with weights of its own, not compiled.
 
     Raises:

@@ -21,7 +21,7 @@ from fer_lib.models.spec import (
     CNN_FILTERS,
     CNN_UNITS,
     COMPACT_FILTERS,
-    OWN_DEPTHS,
+    DEFAULT_DEPTHS,
     ModelSpec,
     dnn_units,
     scaled,
@@ -68,7 +68,7 @@ def cnn(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
     Of another depth, it has the same four blocks with other numbers of convolutions, as VGG11 to VGG19 have
     (Simonyan & Zisserman, "Very Deep Convolutional Networks", 2015).
     """
-    depth, i = spec.depth or OWN_DEPTHS["cnn"], 0
+    depth, i = spec.depth or DEFAULT_DEPTHS["cnn"], 0
     blocks = scaled(CNN_FILTERS[::2], spec.width)
     for block, (filters, convolutions) in enumerate(zip(blocks, _shared(depth, len(blocks)), strict=True), 1):
         for _ in range(convolutions):
@@ -110,7 +110,7 @@ def compact(x: keras.KerasTensor, spec: ModelSpec) -> keras.KerasTensor:
     last batch norm's scale begins at 0 (Goyal et al., "Accurate, Large Minibatch SGD", 2017).
     """
     stem, *stages = scaled(COMPACT_FILTERS, spec.width)
-    counts = _shared(spec.depth or OWN_DEPTHS["compact"], len(stages))
+    counts = _shared(spec.depth or DEFAULT_DEPTHS["compact"], len(stages))
     x = _conv(stem, spec, name="conv2d_stem")(x)
     for i, (filters, count) in enumerate(zip(stages, counts, strict=True), start=1):
         x = layers.MaxPooling2D(name=f"pool{i}")(x)

@@ -83,7 +83,7 @@ def views(how: Augmentation) -> tuple[View, ...]:
     return (*found, *(replace(view, mirror=True) for view in found if how.mirror))
 
 
-def seen(pixels: npt.NDArray[np.uint8], view: View) -> npt.NDArray[np.uint8]:
+def apply_view(pixels: npt.NDArray[np.uint8], view: View) -> npt.NDArray[np.uint8]:
     """Faces, uint8 (n, 48, 48), as a view shows them."""
     if replace(view, mirror=False) == View():
         return pixels[:, :, ::-1] if view.mirror else pixels

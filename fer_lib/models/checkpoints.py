@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_lib.errors import InputError
-from fer_lib.files import replacing
+from fer_lib.files import atomic_write
 
 
 class Checkpoint(NamedTuple):
@@ -34,7 +34,7 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     """
     arrays = {f"array{i}": array for i, array in enumerate(checkpoint.arrays)}
     try:
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez(file, epochs=np.array(json.dumps(checkpoint.epochs)), **arrays)  # type: ignore[arg-type]
     except OSError as error:
         size = sum(array.nbytes for array in checkpoint.arrays) / 2**20

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from fer_lib.data.faces import Faces
 from fer_lib.emotions import EMOTIONS, FACE_SIZE
 from fer_lib.errors import InputError
-from fer_lib.files import replacing
-from fer_lib.models.augmentation import View, seen
+from fer_lib.files import atomic_write
+from fer_lib.models.augmentation import View, apply_view
 
 BATCH = 256
 
@@ -73,7 +73,7 @@ def predict(
     shown = tqdm(views, progress, unit="view", leave=False, file=sys.stderr, disable=not progress)
     return ensemble(
         [
-            model.predict(seen(faces.pixels, view)[..., np.newaxis], batch_size=BATCH, verbose=0)
+            model.predict(apply_view(faces.pixels, view)[..., np.newaxis], batch_size=BATCH, verbose=0)
             for view in shown
         ]
     )
@@ -86,7 +86,7 @@ def ensemble(members: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float
 
 def write_answers(path: Path, faces: Faces, probabilities: npt.NDArray[np.float32]) -> None:
     """Write an answer file for Kaggle, `id,label`, from probabilities (n, 7)."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         answers = pd.DataFrame({"id": faces.ids, "label": probabilities.argmax(axis=1)})
         answers.to_csv(temporary, index=False, lineterminator="\n")
 

@@ -20,7 +20,7 @@ CNN_FILTERS = (64, 64, 128, 128, 256, 256, 512, 512)
 CNN_UNITS = (4096, 4096)
 DNN_UNITS = (256, 256, 512, 512, 1024, 2048, 2048, 4096, 4096)
 COMPACT_FILTERS = (24, 48, 96, 192)
-OWN_DEPTHS = {"cnn": len(CNN_FILTERS), "dnn": len(DNN_UNITS), "compact": len(COMPACT_FILTERS) - 1}
+DEFAULT_DEPTHS = {"cnn": len(CNN_FILTERS), "dnn": len(DNN_UNITS), "compact": len(COMPACT_FILTERS) - 1}
 CNN_DEPTHS = range(4, 17)
 """How many convolutions the CNN may have: one to four in each of its four blocks."""
 DNN_DEPTHS = range(1, 19)
@@ -89,7 +89,7 @@ class ModelSpec:
     def record(self) -> dict[str, Any]:
         """The settings as run.json keeps them and as ids are hashed, without a depth that is the model's own."""
         record = asdict(self)
-        if self.depth in (None, OWN_DEPTHS.get(self.name)):
+        if self.depth in (None, DEFAULT_DEPTHS.get(self.name)):
             del record["depth"]
         return record
 
@@ -263,7 +263,7 @@ def dnn_width(parameters: int, depth: int | None = None) -> float:
 
 def dnn_units(width: float, depth: int | None) -> list[int]:
     """The sizes of the DNN's hidden layers; one layer alone has the widest."""
-    last, depth = len(DNN_UNITS) - 1, depth or OWN_DEPTHS["dnn"]
+    last, depth = len(DNN_UNITS) - 1, depth or DEFAULT_DEPTHS["dnn"]
     places = [last - i * last // max(depth - 1, 1) for i in reversed(range(depth))]
     return scaled([DNN_UNITS[place] for place in places], width)
 

@@ -16,7 +16,7 @@ from typing import Any
 from fer_lib import data
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
-from fer_lib.files import held, replacing, write_text
+from fer_lib.files import atomic_write, lock_folder, write_text
 from fer_lib.report import execute
 from fer_lib.report.display import METADATA
 from fer_lib.report.execute import ROOT
@@ -94,7 +94,9 @@ def lock(out: Path) -> AbstractContextManager[None]:
     Raises:
         InputError: Another process holds it.
     """
-    return held(out, f"Another process is at work on the report in {out}; try again when it has ended.")
+    return lock_folder(
+        out, f"Another process is at work on the report in {out}; try again when it has ended."
+    )
 
 
 def make_report(
@@ -267,7 +269,7 @@ class Document:
             contents.append(exporter.from_notebook_node(merge({language: paths}))[0])
         files = self.files(out)
         for file, content in zip(files, contents, strict=True):
-            with replacing(file) as temporary:
+            with atomic_write(file) as temporary:
                 temporary.write_bytes(content)
         for other in set(out.glob(f"{NAME}*")) - set(files):
             if not keep_others:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import joblib
 import keras
 
-from fer_lib.files import replacing
+from fer_lib.files import atomic_write
 
 FOLDER = "computed"
 
@@ -50,7 +50,7 @@ def load_or_compute(
     else:
         return result
     result = function(model if isinstance(model, keras.Model) else model(), *inputs, **settings)
-    with replacing(file) as temporary:
+    with atomic_write(file) as temporary:
         joblib.dump(result, temporary, compress=3)
     for old in set(file.parent.glob(f"{stem}*")) - set(file.parent.glob(f"{stem}{code}-*")):
         old.unlink(missing_ok=True)  # what other code computed

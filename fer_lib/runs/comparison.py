@@ -51,7 +51,7 @@ def evaluate(
         were found, NaN where it has none.
     """
     answering = members(root, names, drawn=splits.drawn)
-    strangers = [one.is_stranger(splits) for one in answering]
+    strangers = [one.may_have_trained_on(splits) for one in answering]
     titles = [one.name for one in answering]
     if len(answering) > 1:
         titles, strangers = [*titles, ""], [*strangers, any(strangers)]

@@ -28,7 +28,7 @@ import pandas as pd
 
 from fer_lib.data.faces import FaceSplits
 from fer_lib.errors import InputError
-from fer_lib.files import replacing, write_text
+from fer_lib.files import atomic_write, write_text
 from fer_lib.models.augmentation import View, views
 from fer_lib.models.prediction import first_line, load_model
 from fer_lib.models.spec import Recipe
@@ -290,5 +290,5 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 def write_predictions(run: Run, probabilities: dict[str, npt.NDArray[np.float32]]) -> None:
     """Write probabilities (n, 7) by split, whole or not at all."""
-    with replacing(run.path / "predictions.npz") as temporary:
+    with atomic_write(run.path / "predictions.npz") as temporary:
         np.savez_compressed(temporary, **probabilities)  # type: ignore[arg-type]

@@ -36,7 +36,7 @@ class Member:
         """Probabilities (n, 7), the mean over all views."""
         return predict(self.model, faces, self.views, progress=self.name if progress else "")
 
-    def is_stranger(self, splits: FaceSplits) -> bool:
+    def may_have_trained_on(self, splits: FaceSplits) -> bool:
         """Whether it may have learned from other faces than the training faces, and so from test faces."""
         if self.record is None:
             return True

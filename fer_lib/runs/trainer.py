@@ -26,7 +26,7 @@ from tqdm import tqdm
 from fer_lib.data import split_validation
 from fer_lib.data.faces import Faces, FaceSplits
 from fer_lib.errors import InputError
-from fer_lib.files import replacing
+from fer_lib.files import atomic_write
 from fer_lib.metrics import accuracy
 from fer_lib.models import architectures, checkpoints, pretrained, training
 from fer_lib.models.checkpoints import Checkpoint
@@ -236,7 +236,7 @@ def _train(
         ):
             epochs.append(asdict(epoch))
             checkpoints.write(path, Checkpoint(epochs, training.state(model)))
-            with replacing(run.path / "history.csv") as temporary:
+            with atomic_write(run.path / "history.csv") as temporary:
                 pd.DataFrame(epochs).to_csv(temporary, index=False)
             bar.set_description(f"{name}: epoch {epoch.epoch}/{recipe.epochs}")
             if len(validation):
@@ -311,11 +311,11 @@ def _complete_run(
             "thousand_predictions": 1000 * cpu / len(timed),
         },
     }
-    with replacing(run.path / "history.csv") as temporary:
+    with atomic_write(run.path / "history.csv") as temporary:
         history.to_csv(temporary, index=False)
     write_predictions(run, predictions)
     write_json(run.path / "metrics.json", metrics)
-    with replacing(run.path / "model.keras") as temporary:
+    with atomic_write(run.path / "model.keras") as temporary:
         model.save(temporary)
     write_json(run.path / "run.json", {**record, "completed": _now(), "tests": {}, "status": "complete"})
 

@@ -14,7 +14,7 @@ import jinja2
 import pandas as pd
 
 from fer_lib.errors import InputError
-from fer_lib.files import REPORT, replacing, write_text
+from fer_lib.files import REPORT, atomic_write, write_text
 from fer_lib.labels import label_file, labels
 
 MEASURED = (
@@ -77,7 +77,7 @@ def table(rows: Sequence[Mapping[str, Any]], varied: Sequence[str]) -> pd.DataFr
 
 def write(frame: pd.DataFrame, folder: Path) -> Path:
     """Write `leaderboard.csv`."""
-    with replacing(folder / _FILE) as temporary:
+    with atomic_write(folder / _FILE) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
     return folder / _FILE
 

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from fer_lib import data, profiles
 from fer_lib.emotions import FACE_SIZE
 from fer_lib.errors import InputError
-from fer_lib.files import held
+from fer_lib.files import lock_folder
 from fer_lib.models.spec import SETTINGS, ModelSpec
 from fer_lib.report import execute
 from fer_lib.report.execute import CellError, KernelDied
@@ -176,7 +176,7 @@ def run_sweep(plan: Plan, *, workers: int = 1, scheduler: str = "") -> Path:
         CellError: Some points failed; all others were run.
     """
     _check_faces(plan)
-    with held(
+    with lock_folder(
         plan.folder, f"This sweep runs already, in another process; its leaderboard is in {plan.folder}."
     ):
         for task, error in _run([task for task in plan.cnn_tasks() if not task.is_done], workers, scheduler):

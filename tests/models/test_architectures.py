@@ -12,7 +12,7 @@ from fer_lib.errors import InputError
 from fer_lib.models import spec as settings
 from fer_lib.models import training
 from fer_lib.models.architectures import MODELS, architecture, build, multiply_adds
-from fer_lib.models.spec import DEPTHS, OWN_DEPTHS, ModelSpec, dnn_width
+from fer_lib.models.spec import DEFAULT_DEPTHS, DEPTHS, ModelSpec, dnn_width
 from fer_lib.sweep import spec
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 48, 48)).astype(np.uint8)
@@ -165,7 +165,7 @@ def test_a_model_of_one_depth_refuses_others(monkeypatch):
 
 
 def test_settings_name_what_there_is():
-    assert tuple(MODELS) == settings.MODELS and set(DEPTHS) == set(OWN_DEPTHS) == set(MODELS)
+    assert tuple(MODELS) == settings.MODELS and set(DEPTHS) == set(DEFAULT_DEPTHS) == set(MODELS)
     assert tuple(training.OPTIMIZERS) == settings.OPTIMIZERS
     assert tuple(explain.METHODS) == settings.SALIENCY_METHODS
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fer_lib.errors import InputError
-from fer_lib.models.augmentation import UNCHANGED, Augmentation, View, augmented, seen, views
+from fer_lib.models.augmentation import UNCHANGED, Augmentation, View, apply_view, augmented, views
 
 RAMP = np.tile(np.arange(48, dtype=np.uint8) * 4, (40, 48, 1))
 
@@ -103,5 +103,5 @@ def test_a_view_moves_turns_enlarges_and_mirrors_all_faces_alike():
     ):
         expected = np.zeros_like(faces)
         expected[:, rows, columns] = 200
-        np.testing.assert_array_equal(seen(faces, view), expected, err_msg=str(view))
-    assert (seen(faces, View(zoom=np.log(2))) > 100).sum() == 4 * (faces > 100).sum()
+        np.testing.assert_array_equal(apply_view(faces, view), expected, err_msg=str(view))
+    assert (apply_view(faces, View(zoom=np.log(2))) > 100).sum() == 4 * (faces > 100).sum()

@@ -12,7 +12,7 @@ from sweep_project import Cluster, SweepProject, entered, wait_for
 
 from fer_lib import cli
 from fer_lib.errors import InputError
-from fer_lib.files import held
+from fer_lib.files import lock_folder
 from fer_lib.report import execute
 from fer_lib.report.execute import CellError
 from fer_lib.sweep import leaderboard, run
@@ -135,7 +135,10 @@ def test_each_dense_network_is_compared_with_a_cnn_of_its_seed(project, cluster)
 
 def test_second_process_on_the_same_sweep_is_told_so(project):
     plan = project.plan(GRID)
-    with held(plan.folder, "taken"), pytest.raises(InputError, match="runs already, in another process"):
+    with (
+        lock_folder(plan.folder, "taken"),
+        pytest.raises(InputError, match="runs already, in another process"),
+    ):
         run.run_sweep(plan)
 
 
