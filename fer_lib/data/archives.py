@@ -175,7 +175,7 @@ def _in_file(file: Path, name: str, stack: ExitStack) -> list[Entry]:
             return [whole]
     except OSError:
         return [whole]
-    except (*_DAMAGED, RuntimeError, NotImplementedError):
+    except (*_DAMAGED, RuntimeError):
         return [Entry(file, "", name, partial(_refuse, file))]
     if members and all(member.endswith(".npy") for member, _ in members):  # an .npz file
         return [whole]

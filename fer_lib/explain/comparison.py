@@ -81,10 +81,13 @@ def compare_methods(
     *,
     shuffled: int = 8,
     stages: int = 4,
+    maps: Callable[..., Mapping[str, Heat]] = maps_by_method,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Measure the maps of every method by deletion, insertion, shuffled weights and the features of the face.
+
+    Beside them stands a random order of pixels.
 
     Args:
         model: As in `saliency_maps`.
@@ -93,37 +96,12 @@ def compare_methods(
         features: Where the features of each face are, bool (n, h, w).
         shuffled: On how many images, drawn at random, the maps of shuffled weights are compared.
         stages: In how many steps the weights are shuffled, from the output to the image.
+        maps: What makes maps (n, h, w) by method, called as `maps_by_method` is.
         settings: As in `maps_by_method`.
         seed: Decides all that is drawn at random.
     """
-    maps = partial(maps_by_method, settings=settings, seed=seed)
-    return compare(model, images, labels, features, maps, shuffled=shuffled, stages=stages, seed=seed)
-
-
-def compare(
-    model: keras.Model,
-    images: Images,
-    labels: npt.NDArray[np.int64],
-    features: npt.NDArray[np.bool_],
-    maps: Callable[[keras.Model, Images, npt.NDArray[np.int64]], Mapping[str, Heat]],
-    *,
-    shuffled: int = 8,
-    stages: int = 4,
-    seed: int = 0,
-) -> Comparison:
-    """Measure the maps of several methods, and beside them a random order of pixels.
-
-    Args:
-        model: As in `saliency_maps`.
-        images: As in `saliency_maps`.
-        labels: Class of each image, int array of shape (n,).
-        features: Where the features of each face are, bool (n, h, w).
-        maps: What makes maps (n, h, w) of a model, images and classes, by method.
-        shuffled: On how many images, drawn at random, the maps of shuffled weights are compared.
-        stages: As in `randomization`.
-        seed: Decides the random order, the images of `shuffled` and the order of the weights.
-    """
     rng = np.random.default_rng(seed)
+    maps = partial(maps, settings=settings, seed=seed)
     orders = {**maps(model, images, labels), RANDOM: rng.random(images.shape[:3], np.float32)}
     some = rng.permutation(len(images))[:shuffled]
     left = randomization(

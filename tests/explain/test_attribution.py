@@ -25,7 +25,7 @@ from fer_lib.explain import (
     saliency_maps,
     scale_to_unit,
 )
-from fer_lib.explain.comparison import Comparison, compare
+from fer_lib.explain.comparison import Comparison
 from fer_lib.explain.grad_cam import resized
 from fer_lib.explain.gradients import input_gradients
 
@@ -437,14 +437,19 @@ def compared(linear):
     images, labels = random_images(6), np.arange(6) % 4
     seen = []
 
-    def maps(model, images, labels):
+    def maps(model, images, labels, **_):
         seen.append(images)
         mean = images.mean(axis=(1, 2), keepdims=True)
         terms = ((images - mean) * weights_of(model)[labels]).sum(axis=-1)
         return {"terms": terms - terms.min(), "reverse": terms.max() - terms, "image": images[..., 0]}
 
     features = images[..., 0] > np.quantile(images[..., 0], 0.75, axis=(1, 2), keepdims=True)
-    return images, labels, compare(linear, images, labels, features, maps, shuffled=4, stages=2, seed=7), seen
+    return (
+        images,
+        labels,
+        compare_methods(linear, images, labels, features, maps=maps, shuffled=4, stages=2, seed=7),
+        seen,
+    )
 
 
 def test_the_best_method_deletes_and_inserts_best_and_maps_of_the_image_fail_the_check(compared):
