@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ ROOT = Path(__file__).parents[2]
 
 START_TIMEOUT = 180
 """Seconds that a kernel may take to start on a busy laptop."""
+
+MAX_SOCKET_PATH = 80
+"""Characters of a folder for sockets: an operating system takes 104 to 108 with the socket's name."""
 
 _ELSEWHERE = ("DATA", "RUN_ROOT", "EXECUTED")
 """Parameters that are places: not the place counts, but what is there."""
@@ -342,8 +346,15 @@ def _kernel() -> Iterator[Any]:
     from jupyter_client.manager import AsyncKernelManager
     from jupyter_core.utils import run_sync
 
-    # The client of a KernelManager would wait for a kernel that died.
-    manager: Any = AsyncKernelManager(kernel_name="python3")
+    # Kernels that start side by side can be given the same TCP port, and one of them dies: sockets in a folder of its
+    # own have no such race. (The client of a KernelManager would wait for a kernel that died.)
+    folder = tempfile.TemporaryDirectory(prefix="fer-")
+    sockets = os.name == "posix" and len(folder.name) < MAX_SOCKET_PATH
+    manager: Any = AsyncKernelManager(
+        kernel_name="python3",
+        transport="ipc" if sockets else "tcp",
+        connection_file=str(Path(folder.name, "kernel.json")),
+    )
     new_client, clients = manager.client, []
 
     def client(**options: Any) -> Any:
@@ -361,6 +372,7 @@ def _kernel() -> Iterator[Any]:
             each.stop_channels()
         if manager.has_kernel:
             run_sync(manager.shutdown_kernel)(now=True)
+        folder.cleanup()
 
 
 @contextmanager
