@@ -122,6 +122,14 @@ def test_code_of_a_module_is_its_own_and_that_of_all_that_it_uses(tmp_path, monk
     assert first != second and same == again
 
 
+def test_comments_and_docstrings_are_no_code():
+    plain, other = "def f(x):\n    return x + 1\n", "def f(x):\n    return x + 2\n"
+    told = '"""A module."""\n\n# Why.\ndef f(x):\n    """One more."""\n    return x + 1  # one\n\nX = 1\n"""It."""\n'
+    assert (
+        cached._statements(told) == cached._statements(plain + "X = 1") != cached._statements(other + "X = 1")
+    )
+
+
 def test_a_run_keeps_results_of_its_model_in_its_own_folder(tmp_path):
     faces = np.zeros((3, 48, 48, 1), np.float32)
     network = architectures.build(ModelSpec("dnn", width=0.01, depth=1), faces[..., 0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import sys
 from collections.abc import Callable
@@ -59,7 +60,7 @@ def load_or_compute(
 
 @cache
 def _code(module: str) -> str:
-    """A hash of the code of a module and of all modules of the package that it uses, and of Keras's version."""
+    """A hash of what a module and all modules of the package that it uses compute, and of Keras's version."""
     found: set[str] = set()
     waiting = [module]
     while waiting:
@@ -71,5 +72,18 @@ def _code(module: str) -> str:
                 waiting.append(str(used))
     digest = hashlib.sha256(keras.__version__.encode())
     for name in sorted(found):
-        digest.update(Path(str(sys.modules[name].__file__)).read_bytes())
+        digest.update(_statements(Path(str(sys.modules[name].__file__)).read_text(encoding="utf-8")).encode())
     return digest.hexdigest()[:12]
+
+
+def _statements(source: str) -> str:
+    """The code in a source, without comments, docstrings and line breaks."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(body := getattr(node, "body", None), list):
+            node.body = [line for line in body if not _is_text(line)]  # type: ignore[attr-defined]
+    return ast.dump(tree)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
