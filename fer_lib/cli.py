@@ -16,6 +16,7 @@ from typing import Any
 
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError, printable
+from fer_lib.models.spec import describe
 from fer_lib.report import execute
 from fer_lib.startup import import_keras
 
@@ -261,7 +262,10 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_data_commands(commands.add_parser("data", help="look at data, convert it, fetch it"))
 
-    training = commands.add_parser("train", help="train one model")
+    training = commands.add_parser(
+        "train", help="train one model", formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"Parameters, as --set EPOCHS=3:\n{describe()}",
+    )  # fmt: skip
     training.add_argument("--model", help="cnn, dnn or compact (default: the profile's)")
     training.add_argument(
         "--drop-leaked", action="store_true", help="test without faces that stand in train too"

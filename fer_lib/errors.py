@@ -1,4 +1,9 @@
-"""The one exception that users see."""
+"""The one exception that users see, and the check that names the near miss."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class InputError(Exception):
@@ -23,3 +28,12 @@ def printable(text: str) -> str:
         if text.isprintable()
         else "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
     )
+
+
+def require_known(name: str, known: Iterable[str], what: str, *, meant: Iterable[str] = ()) -> None:
+    """Raise an InputError that names the near miss, unless a name is one of the known; `meant` may be the miss too."""
+    names = sorted(known)
+    if name not in names:
+        near = difflib.get_close_matches(name, [*names, *meant], 1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}."
+        raise InputError(f"Unknown {what}: {name}; {hint}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from fer_lib.errors import InputError
+from fer_lib.errors import InputError, require_known
 from fer_lib.models.spec import SETTINGS, ModelSpec, Recipe, dnn_width, from_settings
 
 FOLDER = Path(__file__).parents[1] / "notebooks" / "profiles"
@@ -25,8 +25,7 @@ def read_profile(name: str) -> dict[str, dict[str, Any]]:
     Raises:
         InputError: There is no such profile, or its file is not one.
     """
-    if name not in profile_names():
-        raise InputError(f"There is no profile {name!r}; the profiles are {', '.join(profile_names())}.")
+    require_known(name, profile_names(), "profile")
     path = FOLDER / f"{name}.yaml"
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
@@ -55,10 +54,7 @@ def settings(
     """
     given = {**(further or {}), **{name: value for name, value in given.items() if value is not None}}
     for name in given:
-        if name not in SETTINGS:
-            raise InputError(
-                f"{name} is not a setting of a model or a recipe; there are {', '.join(SETTINGS)}."
-            )
+        require_known(name, SETTINGS, "setting")
     values = {**read_profile(profile).get(notebook, {}), **given}
     if match and not values.get("WIDTH", 1):
         values["WIDTH"] = dnn_width(match, values.get("DEPTH") or None)

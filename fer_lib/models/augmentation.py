@@ -11,7 +11,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from fer_lib.emotions import FACE_SIZE
-from fer_lib.errors import InputError
 
 LIGHT_OFFSET = 64
 """Grey levels that a `light` of 1 brightens or darkens a face by at the most."""
@@ -43,12 +42,6 @@ class Augmentation:
     zoom: float = 0.0
     light: float = 0.0
     erase: float = 0.0
-
-    def __post_init__(self) -> None:
-        limits = {"shift": FACE_SIZE / 4, "rotate": 45, "zoom": 0.5, "light": 1, "erase": 1}
-        for name, limit in limits.items():
-            if not 0 <= getattr(self, name) <= limit:
-                raise InputError(f"{name} must lie between 0 and {limit:g}, but was {getattr(self, name)}.")
 
 
 UNCHANGED = Augmentation(mirror=False, shift=0.0)

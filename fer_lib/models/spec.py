@@ -1,179 +1,242 @@
-"""What can be set of a model and of its training: names, ranges, choices. Needs no Keras."""
+"""What can be set of a model and of its training: names, types, ranges, choices and meanings. Needs no Keras."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
+from functools import cache
 from itertools import pairwise
-from numbers import Integral, Real
-from typing import Any
+from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from fer_lib.emotions import EMOTIONS, FACE_SIZE
-from fer_lib.errors import InputError
+from fer_lib.errors import InputError, require_known
 from fer_lib.models.augmentation import UNCHANGED, Augmentation
-
-MODELS = ("cnn", "dnn", "compact")
-"""The models there are; `architectures.MODELS` builds them."""
 
 CNN_FILTERS = (64, 64, 128, 128, 256, 256, 512, 512)
 CNN_UNITS = (4096, 4096)
 DNN_UNITS = (256, 256, 512, 512, 1024, 2048, 2048, 4096, 4096)
 COMPACT_FILTERS = (24, 48, 96, 192)
 DEFAULT_DEPTHS = {"cnn": len(CNN_FILTERS), "dnn": len(DNN_UNITS), "compact": len(COMPACT_FILTERS) - 1}
-CNN_DEPTHS = range(4, 17)
-"""How many convolutions the CNN may have: one to four in each of its four blocks."""
-DNN_DEPTHS = range(1, 19)
-"""How many hidden layers the DNN may have: up to twice the original's, of its nine sizes."""
-COMPACT_DEPTHS = range(3, 13)
-"""How many residual blocks the small network may have: one to four in each of its three stages."""
-INITIALIZERS = ("glorot_uniform", "he_normal")
-DEPTHS = {"cnn": CNN_DEPTHS, "dnn": DNN_DEPTHS, "compact": COMPACT_DEPTHS}
-"""What `ModelSpec.depth` may be, for models whose depth can be set."""
+DEPTHS = {"cnn": range(4, 17), "dnn": range(1, 19), "compact": range(3, 13)}
+"""What `ModelSpec.depth` may be: one to four convolutions in each of the CNN's four blocks, up to twice the original's
+hidden layers, one to four residual blocks in each of the small network's three stages."""
 
-OPTIMIZERS = ("Adamax", "Adam", "AdamW", "SGD")
-SCHEDULES = ("constant", "cosine")
-SALIENCY_METHODS = (
-    "gradient", "smoothgrad", "gradient_input", "integrated_gradients", "grad_cam", "occlusion", "rise",
-)  # fmt: skip
-"""The keys of `explain.METHODS`."""
-
-PRECISIONS = ("float32", "mixed_bfloat16")
 SMALL = 32
 """Height and width of the faces in the epochs before `small_epochs` ends."""
 
 
-@dataclass(frozen=True)
-class ModelSpec:
-    """What a model is, but for its weights.
+def _reject_switch(error: Literal["int_type", "float_type"]) -> BeforeValidator:
+    """Python takes True for 1; who writes it means something else."""
 
-    Attributes:
-        name: A key of `MODELS`.
-        width: Factor on the number of filters and units; 1 is the original.
-        conv_dropout: Dropout after convolutions (CNN), stages (compact) and the narrow dense layers (DNN).
-        dense_dropout: Dropout after the wide dense layers.
-        standardise: Whether the first layer subtracts the training mean and divides by the deviation; if not,
-            it divides by 255.
-        initializer: Keras's name for the weights to start from; the original took Keras's default. The narrow CNN
-            needs "he_normal" (He et al., "Delving Deep into Rectifiers", 2015) to start learning soon.
-        depth: Number of convolutions (CNN), hidden layers (DNN) or residual blocks (compact); None is their own:
-            8, 9 and 3.
+    def checked(value: Any) -> Any:
+        if isinstance(value, bool):
+            raise PydanticCustomError(error, "a switch is no number")
+        return value
+
+    return BeforeValidator(checked)
+
+
+def _read_switch(value: Any) -> Any:
+    return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
+
+
+# Texts are read as numbers: those of a command line, and 1e-3, which YAML takes for a text.
+Whole = Annotated[int, _reject_switch("int_type")]
+Real = Annotated[float, _reject_switch("float_type"), Field(allow_inf_nan=False)]
+Switch = Annotated[bool, Strict(), BeforeValidator(_read_switch)]
+
+_BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+_KINDS = {
+    "int": "a whole number", "float": "a number", "finite": "a number", "bool": "true or false", "string": "a text",
+}  # fmt: skip
+
+
+def limits(hint: Any) -> str:
+    """The bounds of an annotated type in words, such as "at least 0 and below 1"; empty where it has none."""
+    found = FieldInfo.from_annotation(hint).metadata
+    bounds = ((key, getattr(bound, key)) for bound in found for key in _BOUNDS if hasattr(bound, key))
+    return " and ".join(f"{_BOUNDS[key]} {bound:g}" for key, bound in bounds)
+
+
+def input_error(error: ValidationError, name: str, hint: Any) -> InputError:
+    """What pydantic found first, as a sentence that names the setting and what it may be."""
+    first = error.errors()[0]
+    kind, value = first["type"], first["input"]
+    if kind == "literal_error":
+        try:
+            require_known(str(value), get_args(FieldInfo.from_annotation(hint).annotation), name)
+        except InputError as unknown:
+            return unknown
+    if kind.startswith(("greater_than", "less_than")):
+        return InputError(f"{name} must be {limits(hint)}, but was {value}.")
+    return InputError(
+        f"{name} must be {_KINDS.get(kind.partition('_')[0], first['msg'])}, but was {value!r}."
+    )
+
+
+@cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint)
+
+
+def checked(name: str, value: Any, hint: Any) -> Any:
+    """A value as an annotated type.
+
+    Raises:
+        InputError: It cannot be one.
     """
+    try:
+        return _adapter(hint).validate_python(value)
+    except ValidationError as error:
+        raise input_error(error, name, hint) from None
 
-    name: str
-    width: float = 1.0
-    conv_dropout: float = 0.3
-    dense_dropout: float = 0.5
-    standardise: bool = True
-    initializer: str = "glorot_uniform"
-    depth: int | None = None
 
-    def __post_init__(self) -> None:
-        _settle_types(self)
-        if self.name not in MODELS:
-            raise InputError(f"There is no model {self.name!r}; the models are {', '.join(MODELS)}.")
-        if self.initializer not in INITIALIZERS:
+class _Settings:
+    """Has a value that cannot be used said in a sentence of ours."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            place = error.errors()[0]["loc"][0]  # a number where the value had no name
+            name = place if isinstance(place, str) else list(cls.__annotations__)[place]
+            raise input_error(error, name, get_type_hints(cls, include_extras=True).get(name, Any)) from None
+
+
+_Share = Annotated[Real, Field(ge=0, lt=1)]
+
+
+@dataclass(frozen=True, config={"extra": "forbid"})
+class ModelSpec(_Settings):
+    """What a model is, but for its weights."""
+
+    name: Annotated[Literal["cnn", "dnn", "compact"], Field(description="the model")]
+    width: Annotated[
+        Real, Field(ge=0, le=4, description="factor on the number of filters and units; 1 is the original")
+    ] = 1.0
+    conv_dropout: Annotated[
+        _Share,
+        Field(
+            description="dropout after convolutions (cnn), stages (compact) and the narrow dense layers (dnn)"
+        ),
+    ] = 0.3
+    dense_dropout: Annotated[_Share, Field(description="dropout after the wide dense layers")] = 0.5
+    standardise: Annotated[
+        Switch,
+        Field(description="whether the training mean and deviation are taken out first; if not, 255 divides"),
+    ] = True
+    # The narrow CNN needs "he_normal" (He et al., "Delving Deep into Rectifiers", 2015) to start learning soon.
+    initializer: Annotated[
+        Literal["glorot_uniform", "he_normal"],
+        Field(description="Keras's name for the weights to start from"),
+    ] = "glorot_uniform"
+    depth: Annotated[
+        Whole | None,
+        Field(
+            ge=0, le=18, description="convolutions (cnn), hidden layers (dnn) or residual blocks (compact)"
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.width:
+            raise InputError("The width of a model must be above 0 and at most 4, but was 0.")
+        allowed = DEPTHS[self.name]
+        if self.depth is not None and self.depth not in allowed:
             raise InputError(
-                f"There is no initializer {self.initializer!r}; choose one of {', '.join(INITIALIZERS)}."
+                f"The depth of the model {self.name} must be {allowed[0]} to {allowed[-1]}, but was {self.depth}."
             )
-        if not 0 < self.width <= 4:
-            raise InputError(f"The width of a model must be above 0 and at most 4, but was {self.width}.")
-        if not (0 <= self.conv_dropout < 1 and 0 <= self.dense_dropout < 1):
-            raise InputError(
-                f"Dropout must be at least 0 and below 1, but was {self.conv_dropout} and {self.dense_dropout}."
-            )
-        if self.depth is not None:
-            self._require_depth(self.depth)
+        return self
 
     @property
     def record(self) -> dict[str, Any]:
         """The settings as run.json keeps them and as ids are hashed, without a depth that is the model's own."""
         record = asdict(self)
-        if self.depth in (None, DEFAULT_DEPTHS.get(self.name)):
+        if self.depth in (None, DEFAULT_DEPTHS[self.name]):
             del record["depth"]
         return record
 
-    def _require_depth(self, depth: int) -> None:
-        if self.name not in DEPTHS:
-            raise InputError(f"The model {self.name} has one depth only; leave depth out (DEPTH 0).")
-        allowed = DEPTHS[self.name]
-        if depth not in allowed:
-            raise InputError(
-                f"The depth of the model {self.name} must be {allowed[0]} to {allowed[-1]}, but was {depth}."
-            )
 
+@dataclass(frozen=True, config={"extra": "forbid"})
+class Recipe(_Settings):
+    """How a model is trained; the defaults are those of the original script."""
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is trained; the defaults are those of the original script.
+    epochs: Annotated[Whole, Field(ge=1, description="passes over the training faces")] = 200
+    batch_size: Annotated[Whole, Field(ge=1, description="faces in a training step")] = 128
+    optimizer: Annotated[
+        Literal["Adamax", "Adam", "AdamW", "SGD"], Field(description="Keras's name for what takes the steps")
+    ] = "Adamax"
+    learning_rate: Annotated[
+        Real, Field(gt=0, description="step size; 0.002 is what Keras's Adamax used in 2017")
+    ] = 0.002
+    weight_decay: Annotated[
+        Real, Field(ge=0, description="share by which a step shrinks the weights, times the learning rate")
+    ] = 0.0
+    schedule: Annotated[
+        Literal["constant", "cosine"],
+        Field(description="of the learning rate; cosine: a short climb, then half a cosine down to 0"),
+    ] = "constant"
+    label_smoothing: Annotated[
+        _Share, Field(description="share of each target that is spread evenly over the classes")
+    ] = 0.0
+    # Below 0.5, so that the label stays the largest part of its target.
+    votes: Annotated[
+        Real,
+        Field(
+            ge=0, lt=0.5, description="share of each target that goes to people's votes (FER+), where given"
+        ),
+    ] = 0.0
+    augment: Annotated[
+        Switch,
+        Field(description="whether each epoch sees the faces changed at random: mirrored, and as follows"),
+    ] = False
+    shift: Annotated[Real, Field(ge=0, le=FACE_SIZE / 4, description="pixels of movement")] = 4.0
+    rotate: Annotated[Real, Field(ge=0, le=45, description="degrees of rotation")] = 0.0
+    zoom: Annotated[Real, Field(ge=0, le=0.5, description="logarithm of the enlargement or reduction")] = 0.0
+    light: Annotated[
+        Real, Field(ge=0, le=1, description="strength of changes to contrast and brightness")
+    ] = 0.0
+    erase: Annotated[Real, Field(ge=0, le=1, description="share of the faces that lose a rectangle")] = 0.0
+    small_epochs: Annotated[
+        Whole,
+        Field(ge=0, description=f"first epochs on faces of {SMALL} pixels; for networks with global pooling"),
+    ] = 0
+    precision: Annotated[
+        Literal["float32", "mixed_bfloat16"],
+        Field(
+            description="mixed_bfloat16 is twice as fast where the processor has such units, slow elsewhere"
+        ),
+    ] = "float32"
+    validation: Annotated[
+        _Share, Field(description="share of the training faces held out for validation; 0 learns from all")
+    ] = 0.15
+    train_limit: Annotated[
+        Whole,
+        Field(ge=0, description="at most this many of the remaining faces, drawn at random; 0 means all"),
+    ] = 0
 
-    Attributes:
-        epochs: Passes over the training faces.
-        batch_size: Faces a step.
-        optimizer: A key of `OPTIMIZERS`.
-        learning_rate: Its step size (0.002 is what Keras's Adamax used in 2017).
-        weight_decay: Share by which a step shrinks the weights, times the learning rate (AdamW's decoupled decay).
-        schedule: "constant", or "cosine": a short climb, then half a cosine down to 0.
-        label_smoothing: Share of each target that is spread evenly over the classes.
-        votes: Share of each target that goes to the emotions people voted for (FER+), where votes are given.
-        augment: Whether each epoch sees the faces changed at random: mirrored, moved by `shift`, and so on, as
-            `augmentation.Augmentation` says of the next five.
-        shift: Pixels.
-        rotate: Degrees.
-        zoom: Logarithm of the factor.
-        light: Strength.
-        erase: Share of the faces.
-        small_epochs: Epochs, the first ones, that see the faces reduced to `SMALL` pixels: cheaper by half, and for
-            networks with global pooling alone.
-        precision: "float32", or "mixed_bfloat16": twice as fast where the processor has bfloat16 units, slow elsewhere.
-        validation: Share of the training faces held out for validation; 0 learns from all of them.
-        train_limit: Use at most this many of the remaining faces, drawn at random; 0 means all.
-    """
-
-    epochs: int = 200
-    batch_size: int = 128
-    optimizer: str = "Adamax"
-    learning_rate: float = 0.002
-    weight_decay: float = 0.0
-    schedule: str = "constant"
-    label_smoothing: float = 0.0
-    votes: float = 0.0
-    augment: bool = False
-    shift: float = 4.0
-    rotate: float = 0.0
-    zoom: float = 0.0
-    light: float = 0.0
-    erase: float = 0.0
-    small_epochs: int = 0
-    precision: str = "float32"
-    validation: float = 0.15
-    train_limit: int = 0
-
-    def __post_init__(self) -> None:
-        _settle_types(self)
-        choices = {"optimizer": tuple(OPTIMIZERS), "schedule": SCHEDULES, "precision": PRECISIONS}
-        for name, allowed in choices.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                raise InputError(f"There is no {name} {value!r}; choose one of {', '.join(allowed)}.")
-        lowest = {"epochs": 1, "batch_size": 1, "train_limit": 0, "weight_decay": 0, "small_epochs": 0}
-        for name, low in lowest.items():
-            if not getattr(self, name) >= low:
-                raise InputError(f"{name} must be at least {low}, but was {getattr(self, name)}.")
-        if not self.learning_rate > 0:
-            raise InputError(f"learning_rate must be above 0, but was {self.learning_rate}.")
-        for name in ("validation", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(
-                    f"{name} must be a share of at least 0 and below 1, but was {getattr(self, name)}."
-                )
-        if not 0 <= self.votes < 0.5:  # the label stays the largest part of its target
-            raise InputError(f"votes must be a share of at least 0 and below 0.5, but was {self.votes}.")
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if self.small_epochs > self.epochs:
             raise InputError(
                 f"small_epochs must be at most epochs ({self.epochs}), but was {self.small_epochs}."
             )
-        _ = self.augmentation
+        return self
 
     @property
     def augmentation(self) -> Augmentation:
@@ -184,42 +247,35 @@ class Recipe:
         return Augmentation(mirror=True, **{name: getattr(self, name) for name in names})
 
 
-_TYPES: dict[str, tuple[type, str]] = {
-    "int": (Integral, "a whole number"),
-    "float": (Real, "a number"),
-    "bool": (bool, "True or False"),
-    "str": (str, "a text"),
-}
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {"MODEL" if name == "name" else name.upper(): hint for name, hint in hints.items()}
 
 
-def _settle_types(settings: ModelSpec | Recipe) -> None:
-    """Make numbers with a point floats (one id for 1 and 1.0; YAML reads 1e-3 as a text), refuse other types."""
-    for field in fields(settings):
-        value, kind = getattr(settings, field.name), str(field.type).removesuffix(" | None")
-        if value is None and kind != field.type:
-            continue
-        if kind == "float" and not isinstance(value, bool):
-            with suppress(TypeError, ValueError):
-                value = float(value)
-                object.__setattr__(settings, field.name, value)
-        of, says = _TYPES[kind]
-        if not isinstance(value, of) or isinstance(value, bool) != (kind == "bool"):
-            raise InputError(f"{field.name} must be {says}, but was {value!r}.")
+SHAPE: dict[str, Any] = _hints(ModelSpec)
+"""The settings that make a model: their annotated types by name."""
+
+SETTINGS: dict[str, Any] = {**SHAPE, **_hints(Recipe)}
+"""All settings: their annotated types by name, as profiles, notebooks and the command line write them."""
+
+MODELS: tuple[str, ...] = get_args(get_args(SETTINGS["MODEL"])[0])
+"""The models there are; `architectures.MODELS` builds them."""
 
 
-SHAPE = ("MODEL", *(f.name.upper() for f in fields(ModelSpec) if f.name != "name"))
-"""The names of the settings that make a model."""
-
-SETTINGS = (*SHAPE, *(f.name.upper() for f in fields(Recipe)))
-"""The names of all settings, as profiles, notebooks and the command line write them."""
+def describe() -> str:
+    """All settings with their meanings, ranges and choices, a line each."""
+    lines = []
+    for name, hint in SETTINGS.items():
+        field = FieldInfo.from_annotation(hint)
+        allowed = limits(hint) or ", ".join(map(str, get_args(field.annotation)))
+        lines.append(f"  {name:<16} {field.description}" + (f" ({allowed})" if allowed else ""))
+    return "\n".join(lines)
 
 
 def default_settings() -> dict[str, Any]:
     """The settings of the original report's CNN, by name; a DEPTH of 0 is the model's own."""
-    found = {
-        f.name.upper(): f.default for kind in (ModelSpec, Recipe) for f in fields(kind) if f.name != "name"
-    }
-    return {"MODEL": MODELS[0], **found, "DEPTH": 0}
+    given = asdict(ModelSpec("cnn")) | asdict(Recipe())
+    return {"MODEL": given.pop("name"), **{name.upper(): value for name, value in given.items()}, "DEPTH": 0}
 
 
 def from_settings(values: Mapping[str, Any]) -> tuple[ModelSpec, Recipe]:
@@ -233,7 +289,7 @@ def from_settings(values: Mapping[str, Any]) -> tuple[ModelSpec, Recipe]:
         return {f.name: values[f.name.upper()] for f in fields(kind) if f.name.upper() in values}
 
     shape = of(ModelSpec) | {"depth": values.get("DEPTH") or None}
-    return ModelSpec(values.get("MODEL", MODELS[0]), **shape), Recipe(**of(Recipe))
+    return ModelSpec(values.get("MODEL", "cnn"), **shape), Recipe(**of(Recipe))
 
 
 def dnn_width(parameters: int, depth: int | None = None) -> float:

@@ -21,11 +21,11 @@ from typing import Any
 import yaml
 
 from fer_lib import data, profiles
-from fer_lib.errors import InputError
+from fer_lib.errors import InputError, require_known
 from fer_lib.labels import FOLDER as LABELS
 from fer_lib.models.spec import SETTINGS, default_settings
 from fer_lib.report.display import notes_of
-from fer_lib.report.parameters import TITLE_VARIABLES, Parameters, Scalar, as_type, require_known
+from fer_lib.report.parameters import TITLE_VARIABLES, Parameters, Scalar, as_type
 
 ROOT = Path(__file__).parents[2]
 """The project's folder."""

@@ -29,11 +29,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fer_lib import profiles
-from fer_lib.errors import InputError
+from fer_lib.errors import InputError, require_known
 from fer_lib.models.spec import from_settings
 from fer_lib.report import execute
-from fer_lib.report.parameters import Parameters, Scalar, as_type, require_known
+from fer_lib.report.parameters import Parameters, Scalar, as_type
 
 NOTEBOOKS = ("q1_cnn", "q2_dnn")
 """The notebooks that train, and so can be swept."""
@@ -96,7 +95,6 @@ def read(path: Path, *, quick: bool = False, settings: Mapping[str, str] | None 
             raise InputError("no notebook is named; begin with `notebook: q1_cnn`.")
         notebook, profile = str(content["notebook"]), str(content.get("profile", "quick"))
         require_known(notebook, NOTEBOOKS, "notebook of a sweep")
-        require_known(profile, profiles.profile_names(), "profile")
         bases = execute.resolve(profile, names=list(NOTEBOOKS))
         with _naming("in `parameters`"):
             fixed = _parameters(content.get("parameters", {}), bases[notebook])

@@ -61,20 +61,20 @@ def test_dense_network_of_width_0_gets_as_many_parameters_as_it_shall_match(writ
 @pytest.mark.parametrize(
     ("further", "named", "message"),
     [
-        ({"EPOHCS": 3}, {}, "EPOHCS is not a setting of a model or a recipe"),
-        ({"DATA": "x"}, {}, "DATA is not a setting"),
+        ({"EPOHCS": 3}, {}, "Unknown setting: EPOHCS; did you mean EPOCHS"),
+        ({"DATA": "x"}, {}, "Unknown setting: DATA"),
         ({}, {"EPOCHS": "many"}, "epochs must be a whole number, but was 'many'"),
         ({}, {"EPOCHS": 2.5}, "epochs must be a whole number, but was 2.5"),
         ({}, {"EPOCHS": 0}, "epochs must be at least 1"),
         ({}, {"WIDTH": "big"}, "width must be a number, but was 'big'"),
         ({}, {"WIDTH": 5}, "at most 4"),
         ({}, {"DEPTH": "four"}, "depth must be a whole number"),
-        ({"AUGMENT": "yes"}, {}, "augment must be True or False, but was 'yes'"),
-        ({"AUGMENT": 1}, {}, "augment must be True or False, but was 1"),
-        ({"OPTIMIZER": "Adamm"}, {}, "no optimizer 'Adamm'; choose one of Adamax, Adam"),
-        ({"OPTIMIZER": 3}, {}, "optimizer must be a text"),
+        ({"AUGMENT": "yes"}, {}, "augment must be true or false, but was 'yes'"),
+        ({"AUGMENT": 1}, {}, "augment must be true or false, but was 1"),
+        ({"OPTIMIZER": "Adamm"}, {}, "Unknown optimizer: Adamm; did you mean Adam"),
+        ({"OPTIMIZER": 3}, {}, "Unknown optimizer: 3; there are Adam, AdamW"),
         ({"LIGHT": None}, {}, "light must be a number, but was None"),
-        ({}, {"MODEL": "vgg"}, "no model 'vgg'; the models are cnn, dnn, compact"),
+        ({}, {"MODEL": "vgg"}, "Unknown name: vgg; there are cnn, compact, dnn"),
     ],
 )
 def test_bad_setting_in_a_notebook_is_one_sentence(further, named, message):
@@ -84,7 +84,7 @@ def test_bad_setting_in_a_notebook_is_one_sentence(further, named, message):
 
 def test_unknown_profile_names_the_known_ones(write):
     write("")
-    with pytest.raises(InputError, match="no profile 'quik'; the profiles are quick"):
+    with pytest.raises(InputError, match="Unknown profile: quik; did you mean quick"):
         profiles.read_profile("quik")
 
 

@@ -122,17 +122,19 @@ def test_a_whole_number_is_the_same_recipe_as_the_float():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"optimizer": "Adagrad"}, "no optimizer 'Adagrad'; choose one of Adamax"),
-        ({"schedule": "step"}, "no schedule 'step'"),
+        ({"optimizer": "Adagrad"}, "Unknown optimizer: Adagrad"),
+        ({"schedule": "step"}, "Unknown schedule: step; there are constant, cosine"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"batch_size": -1}, "batch_size must be at least 1"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
-        ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
-        ({"validation": 1.0}, "validation must be a share"),
-        ({"votes": 0.5}, "votes must be a share of at least 0 and below 0.5"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number"),
+        ({"validation": 1.0}, "validation must be at least 0 and below 1"),
+        ({"votes": 0.5}, "votes must be at least 0 and below 0.5"),
         ({"epochs": 3, "small_epochs": 4}, r"small_epochs must be at most epochs \(3\)"),
-        ({"precision": "float8"}, "no precision 'float8'"),
-        ({"augment": True, "rotate": 90}, "rotate must lie between 0 and 45"),
+        ({"precision": "float8"}, "Unknown precision: float8"),
+        ({"augment": True, "rotate": 90}, "rotate must be at least 0 and at most 45"),
+        ({"erase": 1.1}, "erase must be at least 0 and at most 1"),
+        ({"shift": -1}, "shift must be at least 0 and at most 12"),
     ],
 )
 def test_impossible_recipe_is_refused_in_one_sentence(settings, message):
