@@ -115,7 +115,8 @@ class _Settings:
         except ValidationError as error:
             place = error.errors()[0]["loc"][0]  # a number where the value had no name
             name = place if isinstance(place, str) else list(cls.__annotations__)[place]
-            raise input_error(error, name, get_type_hints(cls, include_extras=True).get(name, Any)) from None
+            said = "model" if name == "name" else name
+            raise input_error(error, said, get_type_hints(cls, include_extras=True).get(name, Any)) from None
 
 
 _Share = Annotated[Real, Field(ge=0, lt=1)]

@@ -241,7 +241,7 @@ def test_compact_heeds_every_setting_of_its_spec():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "vgg"}, "Unknown name: vgg"),
+        ({"name": "vgg"}, "Unknown model: vgg"),
         ({"name": "cnn", "width": 0.0}, "width of a model"),
         ({"name": "cnn", "conv_dropout": 1.0}, "conv_dropout must be at least 0 and below 1"),
         ({"name": "cnn", "depth": 3}, "depth of the model cnn must be 4 to 16, but was 3"),

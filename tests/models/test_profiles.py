@@ -74,7 +74,7 @@ def test_dense_network_of_width_0_gets_as_many_parameters_as_it_shall_match(writ
         ({"OPTIMIZER": "Adamm"}, {}, "Unknown optimizer: Adamm; did you mean Adam"),
         ({"OPTIMIZER": 3}, {}, "Unknown optimizer: 3; there are Adam, AdamW"),
         ({"LIGHT": None}, {}, "light must be a number, but was None"),
-        ({}, {"MODEL": "vgg"}, "Unknown name: vgg; there are cnn, compact, dnn"),
+        ({}, {"MODEL": "vgg"}, "Unknown model: vgg; there are cnn, compact, dnn"),
     ],
 )
 def test_bad_setting_in_a_notebook_is_one_sentence(further, named, message):
