@@ -100,7 +100,7 @@ CELLS = (
 facts(run={"id": "trained"}, given=given, after=4.5)""",
     """pairs = pd.DataFrame({"A and B": ["Sad, Fear", "None"], "Shares": ["27.5% (21.0%–35.2%)", ""]})
 table(pairs, "pairs", caption="Pairs")""",
-    """note = {"kind": "other", "key": "matrix", "counts": {"Sad": {"Sad": 70}}}
+    """note = {"kind": "figure", "facts": {"matrix.count": {"Sad": {"Sad": 70}}}}
 get_ipython().display_pub.publish({"text/plain": ""}, metadata={"fer_lib": note})""",
     "%%prose en\nA half is {{ half | num }}.",
     """(Path(RUN_ROOT) / "trained").mkdir(parents=True, exist_ok=True)

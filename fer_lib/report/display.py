@@ -14,7 +14,7 @@ import json
 import math
 import numbers
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from IPython.display import display
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
 from fer_lib.labels import FOLDER, format_number, label_file
-from fer_lib.report.interactive import Interactive, curves
+from fer_lib.report.interactive import Interactive, curves, fragment, render, webp
 from fer_lib.report.markdown import markdown_to_html
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 METADATA = "fer_lib"
 """Where an output's metadata say what it is: kind (prose, figure, table or facts), key, facts, runs and so on."""
+
+LABEL = '<b class="label"></b>'
+"""Where the report's number comes in."""
 
 _RASTER_DPI = 200
 _FIGURE_MARGIN = 0.04  # inches around the drawing, so that no antialiased edge is cut
@@ -48,7 +51,6 @@ _BROKEN = re.compile(
 _PLACEHOLDER = re.compile(r"\{\{-?\s*(.+?)\s*-?\}\}", re.DOTALL)
 _FORMAT = re.compile(r"\s*\|\s*(?:pct|num|code)\b(?:\([^()]*\))?$")
 _KEY = re.compile(r"[^\W\d][\w-]*")  # what HTML, CSS and Typst all take for an id
-_LABEL = '<b class="label"></b>'  # where the report's number comes in
 _sources: list[str] = []
 
 
@@ -101,22 +103,16 @@ def figure(
     Raises:
         InputError: There is no caption or no description, it cannot be filled, or the key cannot be a name.
     """
-    _require_name(key)
     known = _namespace() | values
-    shown = fill(caption or _caption(key, "caption"), known).strip()
-    described = fill(alt or _caption(key, "alt"), known, plain=True).strip()
-    mime, data, width, kind, series = _draw(picture, raster=raster)
-    note = {
-        "kind": "figure", "key": key, "caption": _inline(shown), "alt": described, "width": width,
-        "runs": list(_sources),
-    }  # fmt: skip
+    note = _captioned("figure", key, caption, known)
+    alt = fill(alt or _caption(key, "alt"), known, plain=True).strip()
+    mime, data, drawn = _draw(picture, raster=raster)
+    note |= {"alt": alt, "width": drawn["width"]}
     if interactive:
-        inner = interactive.html(key, label_file(language())["page"], described)
-        note["counts"] = interactive.counts()
-    else:
-        inner = _sheet(mime, data, described, width, kind, series)
-    body = f'<figure id="{html.escape(key)}" class="fer" style="margin: 1.5em 0">{inner}\n{_figcaption(shown)}</figure>'
-    _show({"text/html": body, mime: data, "text/plain": described}, note)
+        drawn["part"] = fragment(interactive, f"{key}-{language()}", label_file(language())["page"], alt)
+        note["facts"] = {f"{key}.count": interactive.counts()}
+    body = render("figure.html.j2", key=key, alt=alt, caption=_full_caption(note), **drawn)
+    _show({"text/html": body, mime: data, "text/plain": alt}, note)
 
 
 def table(
@@ -142,26 +138,23 @@ def table(
         InputError: There is no caption, it cannot be filled, a format is for a column that is not there or does not
             fit it, or the key cannot be a name.
     """
-    _require_name(key)
     specs = dict(formats or {})
     columns = [str(name) for name in frame.columns]
     if unknown := sorted(set(specs) - set(columns)):
         raise InputError(f"The table {key!r} has no column {unknown[0]!r}{nearest(unknown[0], columns)}.")
-    shown = fill(caption or _caption(key, "caption"), _namespace() | values).strip()
-    rows = [
-        [
-            "" if missing else _cell(cell, specs.get(name, ""), f"{key!r}, column {name!r}")
-            for name, cell, missing in zip(columns, row, gaps, strict=True)
-        ]
-        for row, gaps in zip(frame.itertuples(index=False), frame.isna().to_numpy(), strict=True)
-    ]
-    numeric = [frame[name].dtype.kind in "iuf" for name in frame.columns]
-    note = {
-        "kind": "table", "key": key, "caption": _inline(shown), "runs": list(_sources),
-        "columns": columns, "rows": rows, "numeric": numeric,
-    }  # fmt: skip
-    full = f"{_LABEL}{_inline(shown)}{_run_notes()}"
-    body = table_html(columns, rows, numeric, key=key, caption=full, sortable=sortable)
+    note = _captioned("table", key, caption, _namespace() | values)
+    note |= {
+        "columns": columns,
+        "rows": [
+            [
+                "" if missing else _cell(cell, specs.get(name, ""), f"{key!r}, column {name!r}")
+                for name, cell, missing in zip(columns, row, gaps, strict=True)
+            ]
+            for row, gaps in zip(frame.itertuples(index=False), frame.isna().to_numpy(), strict=True)
+        ],
+        "numeric": [kind.kind in "iuf" for kind in frame.dtypes],
+    }
+    body = render("table.html.j2", **{**note, "caption": _full_caption(note)}, sortable=sortable)
     _show({"text/html": f'<div class="wide">{body}</div>', "text/plain": frame.to_string(index=False)}, note)
 
 
@@ -193,13 +186,26 @@ def read_facts(folder: str | Path) -> dict[str, dict[str, Any]]:
         raise InputError(
             f"There is no executed notebook in {Path(folder).resolve()}; run `make report` first."
         )
-    found = {}
-    for path in paths:
-        notes = list(notes_of(json.loads(path.read_text(encoding="utf-8"))))
-        found[path.stem] = {
-            k: v for note in notes if note["kind"] == "facts" for k, v in note["facts"].items()
-        }
-    return found
+    return {path.stem: facts_of(read_notebook(path)) for path in paths}
+
+
+def facts_of(notebook: Mapping[str, Any]) -> dict[str, Any]:
+    """All facts that an executed notebook stated by `facts(…)`, later ones over earlier ones."""
+    stated = (note["facts"] for note in notes_of(notebook) if note["kind"] == "facts")
+    return {name: fact for facts in stated for name, fact in facts.items()}
+
+
+def read_notebook(path: Path) -> dict[str, Any]:
+    """A notebook's content.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged, no notebook ({error}); put it back or remove it.") from None
+    return content
 
 
 def notes_of(notebook: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
@@ -246,31 +252,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A hint at the name that was meant, or nothing."""
     near = difflib.get_close_matches(name, [str(k) for k in known], 1, cutoff=0.6)
     return f" (did you mean {near[0]}?)" if near else ""
-
-
-def table_html(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool], *, key: str, caption: str,
-    sortable: bool = False,
-) -> str:  # fmt: skip
-    """A table as HTML; `caption` is HTML, everything else text."""
-
-    def cell(tag: str, attributes: str, text: str, right: bool) -> str:
-        side = "right" if right else "left"
-        return f'<{tag}{attributes} style="text-align: {side}">{html.escape(text)}</{tag}>'
-
-    head = "".join(cell("th", ' scope="col"', *column) for column in zip(columns, numeric, strict=True))
-    body = "\n".join(
-        "<tr>"
-        + cell("th", ' scope="row"', row[0], numeric[0])
-        + "".join(cell("td", "", *value) for value in zip(row[1:], numeric[1:], strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    kind = ' class="sortable"' if sortable else ""
-    return (
-        f'<table id="{html.escape(key)}"{kind}>\n<caption>{caption}</caption>\n'
-        f"<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
-    )
 
 
 def _finalize(value: Any) -> str:
@@ -332,11 +313,15 @@ def _namespace() -> dict[str, Any]:
     return {} if shell is None else {k: v for k, v in shell.user_ns.items() if not k.startswith("_")}
 
 
-def _require_name(key: str) -> None:
+def _captioned(kind: str, key: str, caption: str | None, known: Mapping[str, Any]) -> dict[str, Any]:
+    """What is noted of a figure or table: its name, its caption as HTML, the runs that it comes from."""
     if not _KEY.fullmatch(key):
         raise InputError(
             f"{key!r} cannot name a figure or table; a name begins with a letter and has letters, digits, - and _ only."
         )
+    text = fill(caption or _caption(key, "caption"), known).strip()
+    inline = re.sub(r"^<p>|</p>\s*$", "", markdown_to_html(text).strip())
+    return {"kind": kind, "key": key, "caption": inline, "runs": list(_sources)}
 
 
 def _caption(key: str, part: str) -> str:
@@ -355,65 +340,43 @@ def _beginning(template: str) -> str:
     return f"«{words[:50]}{'…' if len(words) > 50 else ''}»"
 
 
-def _inline(text: str) -> str:
-    """Markdown of one paragraph as HTML, without the paragraph."""
-    return re.sub(r"^<p>|</p>\s*$", "", markdown_to_html(text).strip())
+def _full_caption(note: Mapping[str, Any]) -> str:
+    """The caption between the number and the runs, as HTML."""
+    names = " ".join(f"<code>{html.escape(run)}</code>" for run in note["runs"])
+    word = html.escape(label_file(language())["page"]["run"])
+    return f"{LABEL}{note['caption']}" + (f' <span class="runs">{word} {names}</span>' if names else "")
 
 
-def _run_notes() -> str:
-    if not _sources:
-        return ""
-    names = " ".join(f"<code>{html.escape(run)}</code>" for run in _sources)
-    return f' <span class="runs">{html.escape(label_file(language())["page"]["run"])} {names}</span>'
-
-
-def _figcaption(caption: str) -> str:
-    return f"<figcaption>{_LABEL}{_inline(caption)}{_run_notes()}</figcaption>"
-
-
-def _sheet(mime: str, data: str, alt: str, width: float, kind: str, series: Sequence[Any]) -> str:
-    """The picture as an element that holds all of it."""
-    if mime == "image/png":
-        mime, encoded = "image/webp", _as_webp(data)
-    else:
-        encoded = base64.b64encode(data.encode()).decode()
-    pixels = round(96 * width)
-    read = f' data-curves="{html.escape(json.dumps(series))}"' if series else ""
-    return (
-        f'<div class="sheet {kind}" role="group" tabindex="0"{read}><img src="data:{mime};base64,{encoded}" '
-        f'alt="{html.escape(alt)}" style="--width: {pixels}px; width: min(100%, {pixels}px); background: #fff"></div>'
-    )
-
-
-def _as_webp(png: str) -> str:
-    """The same pixels in half the bytes."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").save(
-        buffer, "WEBP", lossless=True, quality=50, method=2
-    )
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def _draw(picture: Figure, *, raster: bool) -> tuple[str, str, float, str, list[dict[str, Any]]]:
-    """A figure as MIME type, SVG or base64 of PNG, its width in inches, its kind, and the curves to read off it."""
+def _draw(picture: Figure, *, raster: bool) -> tuple[str, str, dict[str, Any]]:
+    """A figure as MIME type and SVG or base64 of PNG, and what the page shows of it; closes it."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
+    from PIL import Image
 
-    mime, form = ("image/png", "png") if raster else ("image/svg+xml", "svg")
     picture.draw_without_rendering()  # settles constrained and tight layouts before the measuring
     box = picture.get_tightbbox().padded(_FIGURE_MARGIN)
-    kind = "" if any(ax.images for ax in picture.axes) else "plot"  # whose colours may turn with a dark page
-    series = curves(picture, box)
+    drawn = {
+        "width": float(box.width),
+        "pixels": round(96 * box.width),
+        "kind": ""
+        if any(ax.images for ax in picture.axes)
+        else "plot",  # whose colours may turn with a dark page
+        "series": curves(picture, box),
+    }
     buffer = io.BytesIO()
     # No date and a fixed salt: the same figure gives the same bytes, and an unchanged report stays unchanged.
     with mpl.rc_context({"svg.hashsalt": "fer-lib"}):
-        about = None if raster else {"Date": None}
+        form, about = ("png", None) if raster else ("svg", {"Date": None})
         picture.savefig(buffer, format=form, bbox_inches=box, dpi=_RASTER_DPI, metadata=about)
     plt.close(picture)
-    data = base64.b64encode(buffer.getvalue()).decode() if raster else buffer.getvalue().decode()
-    return mime, data, float(box.width), kind, series
+    data = base64.b64encode(buffer.getvalue()).decode()
+    if raster:  # on the page the same pixels in half the bytes
+        return "image/png", data, drawn | {"address": webp(Image.open(buffer))}
+    return (
+        "image/svg+xml",
+        buffer.getvalue().decode(),
+        drawn | {"address": f"data:image/svg+xml;base64,{data}"},
+    )
 
 
 def _cell(value: Any, spec: str, place: str) -> str:

@@ -24,7 +24,7 @@ from fer_lib import data, profiles
 from fer_lib.errors import InputError
 from fer_lib.labels import FOLDER as LABELS
 from fer_lib.models.spec import SETTINGS, default_settings
-from fer_lib.report.display import notes_of
+from fer_lib.report.display import facts_of, read_notebook
 from fer_lib.report.parameters import TITLE_VARIABLES, Parameters, Scalar, as_type, require_known
 
 ROOT = Path(__file__).parents[2]
@@ -281,22 +281,8 @@ def is_fresh(name: str, parameters: Parameters, out: Path, *, fingerprint: str) 
 
 
 def facts(notebook: Path) -> dict[str, Any]:
-    """All facts that an executed notebook stated by `facts(…)`, later ones over earlier ones."""
-    notes = [note for note in notes_of(read_notebook(notebook)) if note["kind"] == "facts"]
-    return {name: fact for note in notes for name, fact in note["facts"].items()}
-
-
-def read_notebook(path: Path) -> dict[str, Any]:
-    """A notebook's content.
-
-    Raises:
-        InputError: It is damaged.
-    """
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is damaged, no notebook ({error}); put it back or remove it.") from None
-    return content
+    """What an executed notebook stated by `facts(…)`."""
+    return facts_of(read_notebook(notebook))
 
 
 def _run_cells(

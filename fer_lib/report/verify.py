@@ -18,7 +18,7 @@ import yaml
 from fer_lib import data
 from fer_lib.errors import InputError
 from fer_lib.report import build, execute
-from fer_lib.report.display import notes_of
+from fer_lib.report.display import notes_of, read_notebook
 from fer_lib.report.execute import ROOT
 from fer_lib.report.parameters import Parameters
 
@@ -178,10 +178,10 @@ def leaves(facts: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _numbers(notebooks: Sequence[Path]) -> dict[str, list[Any]]:
-    """All that executed notebooks say: facts, placeholders of passages, cells of tables, counts of matrices."""
+    """All that executed notebooks say: facts (also of passages and matrices) and cells of tables."""
     said: dict[str, list[Any]] = {}
     for notebook in notebooks:
-        for note in notes_of(execute.read_notebook(notebook)):
+        for note in notes_of(read_notebook(notebook)):
             for name, value in _values(note):
                 said.setdefault(f"{notebook.stem}.{name}", []).append(value)
     return said
@@ -189,7 +189,6 @@ def _numbers(notebooks: Sequence[Path]) -> dict[str, list[Any]]:
 
 def _values(note: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield from leaves(note.get("facts", {}))
-    yield from leaves(note.get("counts", {}), f"{note.get('key')}.count")
     for row in note.get("rows", []):
         for column, cell in zip(note["columns"][1:], row[1:], strict=True):
             yield from ((f"{note['key']}.{column}.{row[0]}", part) for part in _parts(cell))

@@ -249,7 +249,7 @@ cells = Cells(["a", "b"], np.array([[3, 1], [0, 2]]), np.zeros((0, 4, 4), np.uin
 figure(lines(), "matrix", caption="c", alt="a", interactive=cells)
 """
     [output] = shown(source)
-    assert note(output)["counts"] == {"a.a": 3, "a.b": 1, "b.a": 0, "b.b": 2}
+    assert note(output)["facts"] == {"matrix.count": {"a.a": 3, "a.b": 1, "b.a": 0, "b.b": 2}}
 
 
 def test_caption_by_default_is_that_of_the_labels():
