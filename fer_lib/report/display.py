@@ -25,7 +25,7 @@ from IPython.display import display
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
 from fer_lib.labels import FOLDER, format_number, label_file
-from fer_lib.report.interactive import Interactive, curves, fragment, render, webp
+from fer_lib.report.interactive import Cells, Interactive, curves, fragment, render, webp
 from fer_lib.report.markdown import markdown_to_html
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ def figure(
     note |= {"alt": alt, "width": drawn["width"]}
     if interactive:
         drawn["part"] = fragment(interactive, f"{key}-{language()}", label_file(language())["page"], alt)
-        note["facts"] = {f"{key}.count": interactive.counts()}
+        if isinstance(interactive, Cells):
+            note["facts"] = {f"{key}.count": interactive.counts()}
     body = render("figure.html.j2", key=key, alt=alt, caption=_full_caption(note), **drawn)
     _show({"text/html": body, mime: data, "text/plain": alt}, note)
 

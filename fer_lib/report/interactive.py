@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
@@ -23,9 +23,9 @@ from fer_lib.errors import InputError
 from fer_lib.files import REPORT
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from matplotlib.transforms import Bbox
     from PIL.Image import Image
 
@@ -37,23 +37,6 @@ _RAMP = {
     "": ((244, 75, 28), (250, 163, 43), (246, 176, 74)),
     "dark_": ((36, 38, 160), (39, 104, 222), (40, 118, 224)),
 }
-
-
-class Interactive(Protocol):
-    """What may stand in the place of a figure on screens."""
-
-    @property
-    def template(self) -> str:
-        """A file of `report/templates/outputs`."""
-        ...
-
-    def data(self) -> dict[str, Any]:
-        """What the template shows; `sheet` is an array of all pictures side by side."""
-        ...
-
-    def counts(self) -> dict[str, int]:
-        """The numbers in it, by name, for `fer-lib verify`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -79,12 +62,12 @@ class Cells:
     template = "cells.html.j2"
 
     def counts(self) -> dict[str, int]:
-        """See `Interactive`."""
+        """The numbers in it by true and predicted class, for `fer-lib verify`."""
         pairs = np.ndindex(self.matrix.shape)
         return {f"{self.names[a]}.{self.names[b]}": int(self.matrix[a, b]) for a, b in pairs}
 
     def data(self) -> dict[str, Any]:
-        """See `Interactive`: rows of cells, each with its share, colors and faces, and one sheet of all faces."""
+        """What its template shows: rows of cells, each with its share, colors and faces, and one sheet of all faces."""
         predicted = self.probabilities.argmax(axis=1)
         sure = np.argsort(-self.probabilities.max(axis=1), kind="stable")
         shares = self.matrix / np.maximum(self.matrix.sum(axis=1, keepdims=True), 1)
@@ -142,17 +125,17 @@ class Frames:
                 f"(frames, n, h, w, 3), but have {self.pictures.shape}."
             )
 
-    def counts(self) -> dict[str, int]:
-        """See `Interactive`."""
-        return {}
-
     def data(self) -> dict[str, Any]:
-        """See `Interactive`: names and captions, with one sheet of all pictures, a row for each frame."""
+        """What its template shows: names and captions, with one sheet of all pictures, a row for each frame."""
         frames, count, *size = self.pictures.shape
         return {
             **vars(self), "count": count, "columns": min(self.columns, count), "start": self.start % frames,
             "sheet": _side_by_side(self.pictures.reshape(frames * count, *size), count),
         }  # fmt: skip
+
+
+Interactive = Cells | Frames
+"""What may stand in the place of a figure on screens."""
 
 
 def fragment(part: Interactive, name: str, labels: Mapping[str, str], alt: str) -> str:
@@ -223,16 +206,15 @@ def curves(figure: Figure, box: Bbox) -> list[dict[str, Any]]:
     """
     found = []
     for ax in figure.axes:
-        series = _series(ax)
+        series = [each for line in ax.get_lines() if (each := _series(line, _percent(ax.yaxis)))]
         if series and ax.get_xscale() == ax.get_yscale() == "linear":
             place = ax.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
             left, top = (place.x0 - box.x0) / box.width, (box.y1 - place.y1) / box.height
             part = (left, top, place.width / box.width, place.height / box.height)
-            limits = (*ax.get_xlim(), *ax.get_ylim())
             found.append(
                 {
                     "box": [round(float(x), 5) for x in part],
-                    "limits": [float(x) for x in limits],
+                    "limits": [float(x) for x in (*ax.get_xlim(), *ax.get_ylim())],
                     "label": ax.get_xlabel(),
                     "percent": _percent(ax.xaxis),
                     "series": series,
@@ -249,26 +231,21 @@ def _percent(axis: Axis) -> float:
     return 100 / formatter.xmax if isinstance(formatter, PercentFormatter) else 0
 
 
-def _series(ax: Axes) -> list[dict[str, Any]]:
+def _series(line: Line2D, percent: float) -> dict[str, Any] | None:
+    """What can be read off a line, if it has a name; its gaps are left out."""
     from matplotlib.colors import to_hex
 
-    percent = _percent(ax.yaxis)
-    series = []
-    for line in ax.get_lines():
-        x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
-        if str(line.get_label()).startswith("_") or not 2 <= len(x) <= _POINTS:
-            continue
-        known = np.isfinite(x) & np.isfinite(y)
-        series.append(
-            {
-                "name": line.get_label(),
-                "color": to_hex(line.get_color()),
-                "x": [float(f"{value:.6g}") for value in x[known]],
-                "y": [float(f"{value:.6g}") for value in y[known]],
-                "text": [f"{percent * v:.1f}%" if percent else f"{v:.4g}" for v in y[known]],
-            }
-        )
-    return series
+    points = np.asarray(line.get_xydata(), float)
+    if str(line.get_label()).startswith("_") or not 2 <= len(points) <= _POINTS:
+        return None
+    x, y = points[np.isfinite(points).all(axis=1)].T
+    return {
+        "name": line.get_label(),
+        "color": to_hex(line.get_color()),
+        "x": [float(f"{value:.6g}") for value in x],
+        "y": [float(f"{value:.6g}") for value in y],
+        "text": [f"{percent * value:.1f}%" if percent else f"{value:.4g}" for value in y],
+    }
 
 
 def _side_by_side(pictures: Array, across: int) -> Array:
