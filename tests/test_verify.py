@@ -12,6 +12,7 @@ from small_project import PROSE, Project, entered
 from fer_lib import data
 from fer_lib.cli import main
 from fer_lib.errors import InputError
+from fer_lib.files import digest
 from fer_lib.labels import labels
 from fer_lib.report import build, execute
 from fer_lib.report.build import BuildRecord
@@ -113,7 +114,7 @@ def settle(project: Project, parameters: dict, source: str = "") -> None:
     out, seen = project.root / "build", execute.seen_from_notebooks(source)
     fingerprint = data.source_fingerprint(source)
     [paths] = build.run_notebooks(parameters, {"en": out / "executed" / "en"}, fingerprint).values()
-    notebooks = {str(path.relative_to(out)): build._digest(path) for path in paths}
+    notebooks = {str(path.relative_to(out)): digest(path) for path in paths}
     record = BuildRecord("key", "en", seen, fingerprint, notebooks, parameters)
     (out / ".hw3-report.json").write_text(json.dumps(asdict(record)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import logging
 import os
@@ -22,6 +21,7 @@ import yaml
 
 from fer_lib import data, profiles
 from fer_lib.errors import InputError
+from fer_lib.files import digest
 from fer_lib.labels import FOLDER as LABELS
 from fer_lib.models.spec import SETTINGS, default_settings
 from fer_lib.report.display import facts_of, read_notebook
@@ -195,7 +195,6 @@ def execute(
     out: Path,
     *,
     fingerprint: str,
-    kernel: Any = None,
     papermill_options: Mapping[str, Any] | None = None,
 ) -> tuple[Path, bool]:
     """Execute a notebook, unless `out` holds it as it would come out.
@@ -205,7 +204,6 @@ def execute(
         parameters: All its parameters and settings.
         out: Folder for the executed notebook.
         fingerprint: Of what lies in the places that its parameters name: the faces, the facts of other notebooks.
-        kernel: A kernel that outlives the notebook, with `manager` and `terminal`; by default one of its own.
         papermill_options: Further options of `papermill.execute_notebook`.
 
     Returns:
@@ -226,7 +224,7 @@ def execute(
 
     out.mkdir(parents=True, exist_ok=True)
     try:
-        notebook = _run_cells(name, parameters, running, kernel, papermill_options or {})
+        notebook = _run_cells(name, parameters, running, papermill_options or {})
     except PapermillExecutionError as error:
         if error.ename in ("Interrupted", "KeyboardInterrupt"):
             running.unlink()
@@ -285,14 +283,11 @@ def facts(notebook: Path) -> dict[str, Any]:
     return facts_of(read_notebook(notebook))
 
 
-def _run_cells(
-    name: str, parameters: Parameters, running: Path, kernel: Any, options: Mapping[str, Any]
-) -> Any:
+def _run_cells(name: str, parameters: Parameters, running: Path, options: Mapping[str, Any]) -> Any:
     import papermill
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _kernel() if kernel is None else _forwarded(kernel.manager) as manager:
-        terminal = sys.stderr if kernel is None else kernel.terminal
+    with _kernel() as manager:
         return papermill.execute_notebook(
             _verbatim(source_notebook(name)),
             _verbatim(running),
@@ -301,7 +296,7 @@ def _run_cells(
             progress_bar=False,
             start_timeout=START_TIMEOUT,
             km=manager,
-            **{"stdout_file": terminal, "stderr_file": terminal, **options},
+            **{"stdout_file": sys.stderr, "stderr_file": sys.stderr, **options},
         )
 
 
@@ -392,16 +387,12 @@ def _key(name: str, parameters: Parameters, fingerprint: str) -> str:
         (cell["cell_type"], cell["source"], cell.get("attachments"))
         for cell in read_notebook(source_notebook(name))["cells"]
     ]
-    labels = (LABELS / f"{parameters.get('LANGUAGE', 'zh-TW')}.yaml").read_bytes()
-    content = json.dumps([cells, rest, fingerprint, code_digest()], sort_keys=True)
-    return hashlib.sha256(content.encode() + labels).hexdigest()
+    words = LABELS / f"{parameters.get('LANGUAGE', 'zh-TW')}.yaml"
+    return digest([cells, rest, fingerprint, code_digest()], words)
 
 
 @cache
 def code_digest() -> str:
     """A hash of the package's code, the models that come with it, and the locked packages."""
-    digest = hashlib.sha256()
     library = ROOT / "fer_lib"
-    for path in [*sorted(library.rglob("*.py")), *sorted(library.rglob("*.npz")), ROOT / "requirements.txt"]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return digest(*sorted(library.rglob("*.py")), *sorted(library.rglob("*.npz")), ROOT / "requirements.txt")

@@ -11,7 +11,6 @@ from fer_lib.errors import InputError
 from fer_lib.report import build
 from fer_lib.report.build import RESERVED, make_report, read_record
 from fer_lib.report.execute import CellError
-from fer_lib.report.title import Title
 
 SHARED = 'DATA = ""\nRUN_ROOT = "../runs"\nLANGUAGE = "en"\nCOLLABORATORS = ""\n'
 TRAINS = """run = Path(RUN_ROOT) / f"run-{SEED}"
@@ -186,10 +185,7 @@ def test_short_form_stands_beside_the_full_one_of_the_same_notebooks(project):
 
 def test_second_language_has_a_paper_of_its_own(tmp_path):
     names = {
-        form: [
-            path.name
-            for path in build.Document({"zh-TW": [], "en": []}, Title("", "", ""), form).files(tmp_path)
-        ]
+        form: [path.name for path in build._files(tmp_path, ("zh-TW", "en"), form)]
         for form in ("full", "short")
     }
     assert names == {
