@@ -323,7 +323,11 @@ def _injected(name: str, parameters: Parameters) -> dict[str, Any]:
 
 @contextmanager
 def _kernel() -> Iterator[Any]:
-    """A kernel for one notebook, ended at the end."""
+    """A kernel for one notebook, ended at the end.
+
+    The first Ctrl-C goes to the cell that runs, which may save what it has; a second one stops at once. Python hands
+    signals to the main thread alone: elsewhere nothing changes, nor where they are ignored or reach the kernel too.
+    """
     from jupyter_client.manager import AsyncKernelManager
     from jupyter_core.utils import run_sync
 
@@ -342,42 +346,30 @@ def _kernel() -> Iterator[Any]:
         clients.append(new_client(**options))  # which papermill leaves open
         return clients[-1]
 
-    manager.client = client
-    # What the process itself says, such as TensorFlow's greeting, is not for readers; cells are heard apart.
-    run_sync(manager.start_kernel)(cwd=str(ROOT / "notebooks"), stderr=subprocess.DEVNULL)
-    try:
-        with _forwarded(manager):
-            yield manager
-    finally:
-        for each in clients:
-            each.stop_channels()
-        if manager.has_kernel:
-            run_sync(manager.shutdown_kernel)(now=True)
-        folder.cleanup()
-
-
-@contextmanager
-def _forwarded(manager: Any) -> Iterator[Any]:
-    """Pass the first Ctrl-C on to the cell that runs, which may save what it has; a second one stops at once.
-
-    Python hands signals to the main thread alone: elsewhere nothing changes, nor where they are ignored.
-    """
     usual = signal.getsignal(signal.SIGINT)
-    here = threading.current_thread() is threading.main_thread()
-    if not here or usual is signal.SIG_IGN or os.name == "nt":  # there, Ctrl-C reaches the kernel too
-        yield manager
-        return
 
     def forward(number: int, frame: object) -> None:
         signal.signal(signal.SIGINT, usual)
         if manager.has_kernel:
             os.kill(manager.provisioner.pid, signal.SIGINT)
 
-    signal.signal(signal.SIGINT, forward)
+    main = threading.current_thread() is threading.main_thread()
+    forwards = main and usual is not signal.SIG_IGN and os.name == "posix"
+    manager.client = client
+    # What the process itself says, such as TensorFlow's greeting, is not for readers; cells are heard apart.
+    run_sync(manager.start_kernel)(cwd=str(ROOT / "notebooks"), stderr=subprocess.DEVNULL)
     try:
+        if forwards:
+            signal.signal(signal.SIGINT, forward)
         yield manager
     finally:
-        signal.signal(signal.SIGINT, usual)
+        if forwards:
+            signal.signal(signal.SIGINT, usual)
+        for each in clients:
+            each.stop_channels()
+        if manager.has_kernel:
+            run_sync(manager.shutdown_kernel)(now=True)
+        folder.cleanup()
 
 
 def _key(name: str, parameters: Parameters, fingerprint: str) -> str:

@@ -20,10 +20,9 @@ from typing import Any
 
 import pypandoc
 import typst
-from nbconvert import HTMLExporter
 from nbconvert.exporters.templateexporter import TemplateExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor, TagRemovePreprocessor
-from traitlets import Bool, Dict, List, default
+from traitlets import Bool, Dict, List, Unicode, default
 from traitlets.config import Config
 
 from fer_lib import fonts
@@ -66,6 +65,7 @@ class _Report(TemplateExporter):
             SplitChapters,
         ]
     ).tag(config=True)
+    template_extension = Unicode(".html.j2").tag(config=True, affects_environment=True)
     priority = ("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/plain")
     short = False
     title = Dict(help="Who hands it in: student_id, department, name.").tag(config=True)
@@ -75,7 +75,6 @@ class _Report(TemplateExporter):
         """See `TemplateExporter`."""
         config = super().default_config.copy()
         config.NbConvertBase.display_data_priority = list(self.priority)
-        config.HighlightMagicsPreprocessor.enabled = False
         return config
 
     @default("extra_template_basedirs")
@@ -100,14 +99,13 @@ class _Report(TemplateExporter):
         return _without_gaps(body), resources
 
 
-class ReportExporter(_Report, HTMLExporter):
+class ReportExporter(_Report):
     """The course report as one HTML file; a notebook merged of two languages gets a switch."""
 
     export_from_notebook = "Course report (HTML)"
-
-    @default("template_name")
-    def _template_name_default(self) -> str:
-        return "hw3"
+    output_mimetype = "text/html"
+    template_name = Unicode("hw3").tag(config=True, affects_template=True)
+    file_extension = Unicode(".html").tag(config=True)
 
     def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> tuple[str, Any]:
         """See `_Report`."""
@@ -120,22 +118,12 @@ class ReportPDFExporter(_Report):
 
     export_from_notebook = "Course report (PDF)"
     output_mimetype = "application/pdf"
+    template_name = Unicode("hw3_typst").tag(config=True, affects_template=True)
+    file_extension = Unicode(".pdf").tag(config=True)
     priority = ("image/svg+xml", "image/png", "text/html", "image/jpeg", "text/plain")
     short = Bool(False, help="Leave out what is tagged `full`, set it tightly, without contents.").tag(
         config=True
     )
-
-    @default("template_name")
-    def _template_name_default(self) -> str:
-        return "hw3_typst"
-
-    @default("template_extension")
-    def _template_extension_default(self) -> str:
-        return ".html.j2"
-
-    @default("file_extension")
-    def _file_extension_default(self) -> str:
-        return ".pdf"
 
     def default_filters(self) -> Iterator[tuple[str, Any]]:
         """See `TemplateExporter`."""
