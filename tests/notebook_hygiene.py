@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import meta
 
-from fer_lib.report.display import environment
+from fer_lib.report.passages import environment
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 LANGUAGES = ("zh-TW", "en")

@@ -17,10 +17,10 @@ from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
 from fer_lib.files import atomic_write, digest, lock_folder, write_text
 from fer_lib.report import execute
-from fer_lib.report.display import METADATA
 from fer_lib.report.execute import ROOT
+from fer_lib.report.notes import METADATA
 from fer_lib.report.parameters import Parameters, require_comparable
-from fer_lib.report.title import WHO, Title, read_title
+from fer_lib.report.title import Title, read_title
 
 NAME = "hw3-report"
 """File name of the report, without its suffix."""
@@ -182,7 +182,7 @@ def set_report(notebooks: Mapping[str, Sequence[Path]], title: Title, form: str 
     """The page, and a PDF for each language, of executed notebooks by language; `form` is `full` or `short`."""
     from fer_lib.report.exporters import ReportExporter, ReportPDFExporter
 
-    who = {key: getattr(title, key) for key in WHO}
+    who = asdict(title)
     page, _ = ReportExporter(title=who).from_notebook_node(merge(notebooks))
     exporter = ReportPDFExporter(title=who, short=form == "short")
     papers = [exporter.from_notebook_node(merge({each: paths}))[0] for each, paths in notebooks.items()]

@@ -1,61 +1,37 @@
 """What a notebook shows: passages with live numbers, figures, tables, and facts for other notebooks.
 
-Every output is an ordinary mimebundle, so JupyterLab, Colab and plain nbconvert show it; its metadata (`METADATA`)
+Every output is an ordinary mimebundle, so JupyterLab, Colab and plain nbconvert show it; its metadata (see `notes`)
 tell the report's exporters what it is.
 """
 
 from __future__ import annotations
 
 import base64
-import difflib
 import html
 import io
-import json
-import math
-import numbers
 import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from fer_lib.emotions import LANGUAGES
-from fer_lib.errors import InputError
+from fer_lib.errors import InputError, nearest
 from fer_lib.labels import FOLDER, format_number, label_file
 from fer_lib.report.interactive import Cells, Interactive, curves, fragment, render, webp
 from fer_lib.report.markdown import markdown_to_html
+from fer_lib.report.notes import LABEL, METADATA, as_json
+from fer_lib.report.passages import fill, placeholders
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-METADATA = "fer_lib"
-"""Where an output's metadata say what it is: kind (prose, figure, table or facts), key, facts, runs and so on."""
-
-LABEL = '<b class="label"></b>'
-"""Where the report's number comes in."""
-
 _RASTER_DPI = 200
 _FIGURE_MARGIN = 0.04  # inches around the drawing, so that no antialiased edge is cut
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|$~&])")
-_LEADING = re.compile(r"^\s*(?:(?=[-=])|\d+(?=\.(?:\s|$)))")  # of what begins a list or underlines a heading
-# A line end after Chinese that knows no blank there; not of a heading, nor before a list, a quotation and such.
-_BROKEN = re.compile(
-    r"^(?! {0,3}#)(.*(?:[\u3000-\u303f\uff00-\uffef](?=\n[^\s\-*+>#|\d])"
-    r"|[\u3400-\u9fff](?=\n[\u3000-\u9fff\uff00-\uffef])))\n",
-    re.MULTILINE,
-)
-_PLACEHOLDER = re.compile(r"\{\{-?\s*(.+?)\s*-?\}\}", re.DOTALL)
-_FORMAT = re.compile(r"\s*\|\s*(?:pct|num|code)\b(?:\([^()]*\))?$")
 _KEY = re.compile(r"[^\W\d][\w-]*")  # what HTML, CSS and Typst all take for an id
 _sources: list[str] = []
-
-
-class _Markdown(str):
-    """Text that is Markdown already, and so not escaped."""
 
 
 def prose(line: str, cell: str) -> None:
@@ -74,9 +50,12 @@ def prose(line: str, cell: str) -> None:
         )
     if line.strip() not in ("", language()):
         return
-    text = fill(cell, _namespace()).strip()
+    known = _namespace()
+    text = fill(cell, known).strip()
     if text:  # nothing of a passage whose conditions do not hold
-        _show({"text/markdown": text, "text/plain": text}, {"kind": "prose", "facts": _placeholders(cell)})
+        _show(
+            {"text/markdown": text, "text/plain": text}, {"kind": "prose", "facts": placeholders(cell, known)}
+        )
 
 
 def figure(
@@ -165,7 +144,7 @@ def facts(**values: Any) -> None:
     Args:
         **values: Numbers, texts, lists and mappings of them; NumPy's are converted.
     """
-    _show({"text/html": ""}, {"kind": "facts", "facts": _as_json(values)})
+    _show({"text/html": ""}, {"kind": "facts", "facts": as_json(values)})
 
 
 def source(*runs: str) -> None:
@@ -173,139 +152,9 @@ def source(*runs: str) -> None:
     _sources[:] = runs
 
 
-def read_facts(folder: str | Path) -> dict[str, dict[str, Any]]:
-    """The facts that executed notebooks stated, by the notebook's name.
-
-    Args:
-        folder: Of the executed notebooks, such as `../report/build/executed/quick-en`.
-
-    Raises:
-        InputError: There is none.
-    """
-    paths = sorted(path for path in Path(folder).glob("*.ipynb") if len(path.suffixes) == 1)
-    if not paths:
-        raise InputError(
-            f"There is no executed notebook in {Path(folder).resolve()}; run `make report` first."
-        )
-    return {path.stem: facts_of(read_notebook(path)) for path in paths}
-
-
-def facts_of(notebook: Mapping[str, Any]) -> dict[str, Any]:
-    """All facts that an executed notebook stated by `facts(…)`, later ones over earlier ones."""
-    stated = (note["facts"] for note in notes_of(notebook) if note["kind"] == "facts")
-    return {name: fact for facts in stated for name, fact in facts.items()}
-
-
-def read_notebook(path: Path) -> dict[str, Any]:
-    """A notebook's content.
-
-    Raises:
-        InputError: It is damaged.
-    """
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is damaged, no notebook ({error}); put it back or remove it.") from None
-    return content
-
-
-def notes_of(notebook: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """What this module noted of each output of an executed notebook, in order."""
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
-            if METADATA in output.get("metadata", {}):
-                yield output["metadata"][METADATA]
-
-
 def language() -> str:
     """The notebook's LANGUAGE."""
     return str(_namespace().get("LANGUAGE", "zh-TW"))
-
-
-def fill(template: str, known: Mapping[str, Any], *, plain: bool = False) -> str:
-    """A template with its placeholders filled.
-
-    Args:
-        template: Markdown with Jinja's placeholders.
-        known: What they stand for.
-        plain: Whether the result is a plain text, in which Markdown's signs are not escaped.
-
-    Raises:
-        InputError: A name is not known, a value does not fit its place, or it is not a Jinja template.
-    """
-    try:
-        text = (_plain_environment if plain else environment).from_string(template).render(known)
-    except jinja2.UndefinedError as error:
-        name = re.match(r"'(\w+)' is undefined", str(error))
-        hint = nearest(name[1], known) if name else ""
-        raise InputError(f"In the passage {_beginning(template)}: {str(error).rstrip('.')}{hint}.") from None
-    except jinja2.TemplateSyntaxError as error:
-        raise InputError(
-            f"In the passage {_beginning(template)}, line {error.lineno}: {str(error.message).rstrip('.')}. "
-            "Placeholders are {{ name }} and {% if … %}; a brace itself is written {{ '{{' }}."
-        ) from None
-    except (TypeError, ValueError, ArithmeticError) as error:
-        raise InputError(f"In the passage {_beginning(template)}: {str(error).rstrip('.')}.") from None
-    return _BROKEN.sub(r"\1", text)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the name that was meant, or nothing."""
-    near = difflib.get_close_matches(name, [str(k) for k in known], 1, cutoff=0.6)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _finalize(value: Any) -> str:
-    """What a placeholder leaves in a passage: text with Markdown's signs escaped."""
-    text = _written(value)
-    if isinstance(value, str) and not isinstance(value, _Markdown):
-        return _LEADING.sub(r"\g<0>\\", _SPECIAL.sub(r"\\\1", text))
-    return text
-
-
-def _written(value: Any) -> str:
-    """What a placeholder leaves in a plain text."""
-    if isinstance(value, str):
-        return " ".join(value.split("\n"))
-    if isinstance(value, bool) or not isinstance(value, numbers.Real | jinja2.Undefined):
-        raise TypeError(f"a placeholder stands for {value!r}, which is neither a number nor a text")
-    return _number(value)  # which names what is undefined
-
-
-def _number(value: Any, digits: int | None = None) -> str:
-    """With commas for thousands; without `digits` as short as it is."""
-    spec = f",.{digits}f" if digits is not None else "," if float(value).is_integer() else "g"
-    return format_number(int(value) if spec == "," else float(value), spec)
-
-
-def _percent(share: float, digits: int = 1) -> str:
-    return format_number(float(share), f".{digits}%")
-
-
-def _code(value: Any) -> _Markdown:
-    """A text as code, whatever it holds."""
-    text = " ".join(str(value).split("\n"))
-    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
-    space = " " if text.startswith("`") or text.endswith("`") else ""
-    return _Markdown(f"{fence}{space}{text}{space}{fence}")
-
-
-environment = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=_finalize, trim_blocks=True)
-environment.filters |= {"pct": _percent, "num": _number, "code": _code}
-_plain_environment = environment.overlay(finalize=_written)
-
-
-def _placeholders(template: str) -> dict[str, Any]:
-    """What a passage's placeholders stand for, unformatted, by their expressions: what `fer-lib verify` compares."""
-    known, found = _namespace(), {}
-    for placeholder in _PLACEHOLDER.findall(template):
-        expression = _FORMAT.sub("", placeholder)
-        try:
-            value = environment.compile_expression(expression, undefined_to_none=False)(**known)
-            found[expression] = _as_json(value)
-        except (jinja2.TemplateError, InputError, TypeError, ValueError, ArithmeticError):
-            continue  # in a branch that was not taken, or a loop's own name
-    return found
 
 
 def _namespace() -> dict[str, Any]:
@@ -334,11 +183,6 @@ def _caption(key: str, part: str) -> str:
             f"{part}=… here."
         )
     return str(captions[key][part])
-
-
-def _beginning(template: str) -> str:
-    words = " ".join(template.split())
-    return f"«{words[:50]}{'…' if len(words) > 50 else ''}»"
 
 
 def _full_caption(note: Mapping[str, Any]) -> str:
@@ -389,18 +233,3 @@ def _cell(value: Any, spec: str, place: str) -> str:
 
 def _show(bundle: dict[str, Any], note: Mapping[str, Any]) -> None:
     display(bundle, raw=True, metadata={METADATA: {**note, "language": language()}})
-
-
-def _as_json(value: Any) -> Any:
-    """The value as JSON keeps it: NumPy converted, keys as strings, numbers that are not finite as None."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): _as_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_as_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, str | int | float):
-        return value
-    raise InputError(f"{value!r} is not a fact; facts are numbers, texts, lists and mappings of them.")

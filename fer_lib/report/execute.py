@@ -24,7 +24,7 @@ from fer_lib.errors import InputError
 from fer_lib.files import digest
 from fer_lib.labels import FOLDER as LABELS
 from fer_lib.models.spec import SETTINGS, default_settings
-from fer_lib.report.display import facts_of, read_notebook
+from fer_lib.report.notes import facts_of, read_notebook
 from fer_lib.report.parameters import TITLE_VARIABLES, Parameters, Scalar, as_type, require_known
 
 ROOT = Path(__file__).parents[2]

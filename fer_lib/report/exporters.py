@@ -28,8 +28,8 @@ from traitlets.config import Config
 from fer_lib import fonts
 from fer_lib.errors import InputError
 from fer_lib.files import REPORT
-from fer_lib.report.display import notes_of
 from fer_lib.report.interactive import render
+from fer_lib.report.notes import notes_of
 from fer_lib.report.preprocessors import (
     LinkOutputs,
     NumberOutputs,

@@ -16,10 +16,10 @@ from urllib.parse import unquote
 
 from nbconvert.preprocessors import Preprocessor
 
-from fer_lib.errors import InputError
+from fer_lib.errors import InputError, nearest
 from fer_lib.labels import label_file
-from fer_lib.report.display import LABEL, METADATA, nearest, notes_of
 from fer_lib.report.markdown import markdown_to_html
+from fer_lib.report.notes import LABEL, METADATA, notes_of
 
 _LINK = re.compile(r'<a href="#([^"]+)">(.*?)</a>', re.DOTALL)
 _TITLE = re.compile(r"<h2>(.*?)</h2>\s*", re.DOTALL)  # which was a heading of the first level

@@ -18,8 +18,8 @@ import yaml
 from fer_lib import data
 from fer_lib.errors import InputError
 from fer_lib.report import build, execute
-from fer_lib.report.display import notes_of, read_notebook
 from fer_lib.report.execute import ROOT
+from fer_lib.report.notes import notes_of, read_notebook
 from fer_lib.report.parameters import Parameters
 
 Tolerances = Mapping[str, float | None]

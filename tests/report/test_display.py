@@ -14,8 +14,9 @@ from report_project import ALL, HOSTILE, executed, kernel, parsed, run, shown
 
 from fer_lib.errors import InputError
 from fer_lib.labels import label_file
-from fer_lib.report.display import METADATA, fill, read_facts
 from fer_lib.report.markdown import markdown_to_html
+from fer_lib.report.notes import METADATA, read_facts
+from fer_lib.report.passages import fill
 
 CAPTIONS = label_file("en")["captions"]
 

@@ -10,7 +10,7 @@ from PIL import Image
 from report_project import executed, merged, parsed
 
 from fer_lib.errors import InputError
-from fer_lib.report.display import METADATA
+from fer_lib.report.notes import METADATA
 from fer_lib.report.preprocessors import (
     LinkOutputs,
     NumberOutputs,
