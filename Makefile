@@ -90,7 +90,7 @@ bench: $(READY_TO_TEST)  ## Measure docs/performance.md anew (BENCH=reading: one
 	    $(BIN)/python $$script || exit 1; done
 
 lab: $(READY)  ## JupyterLab on the notebooks
-	@$(BIN)/jupyter lab --notebook-dir=notebooks
+	@$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 lint: $(READY_TO_TEST)  ## ruff, mypy, import-linter, notebook hygiene
 	@$(BIN)/ruff check .

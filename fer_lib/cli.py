@@ -10,7 +10,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,14 +105,12 @@ def predict(options: argparse.Namespace) -> None:
     faces = data.load_unlabelled(options.data)
     import_keras()
     from fer_lib import runs
-    from fer_lib.models import augmentation, prediction
+    from fer_lib.models import prediction
 
-    members = runs.members(options.runs, options.run)
-    if not options.views:
-        members = [replace(member, views=(augmentation.View(),)) for member in members]
+    members = runs.members(options.runs, options.run, thorough=options.thorough)
     for member in members:
         print(f"fer-lib: answers by {member.title}", file=sys.stderr)
-    probabilities = [member.answers(faces, progress=True) for member in members]
+    probabilities = [member.answers(faces) for member in members]
     prediction.write_answers(options.out, faces, prediction.ensemble(probabilities))
 
 
@@ -127,7 +124,7 @@ def evaluate(options: argparse.Namespace) -> None:
     import_keras()
     from fer_lib import runs
 
-    table = runs.evaluate(options.runs, options.run, splits)
+    table = runs.evaluate(options.runs, options.run, splits, thorough=options.thorough)
     strangers = table["model"][table.pop("stranger") & (table["model"] != "")].unique()
     if len(strangers):
         print(
@@ -276,10 +273,10 @@ def _parser() -> argparse.ArgumentParser:
         help="a run's id, a .keras file, 'newest' (the last CNN that learned from such faces) or 'pretrained' (those "
         "of the package, the default); several are averaged",
     )  # fmt: skip
-    answers.add_argument(
-        "--no-views", dest="views", action="store_false",
-        help="look at each face once only, not also moved, turned, resized and mirrored as in the model's training",
-    )  # fmt: skip
+    thorough = (
+        "show each of several models every face in all the ways of its training (up to ten), not in two"
+    )
+    answers.add_argument("--thorough", action="store_true", help=thorough)
     answers.set_defaults(run_command=predict)
 
     judging = commands.add_parser("evaluate", help="say what models are worth on labelled test faces")
@@ -287,6 +284,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data", default="", help="file or folder with labelled tests (default: drawn faces)"
     )
     judging.add_argument("--run", action="append", default=[], help="as for predict")
+    judging.add_argument("--thorough", action="store_true", help="as for predict")
     judging.set_defaults(run_command=evaluate)
 
     whole = commands.add_parser("report", help="run what is stale, write the report")

@@ -297,6 +297,13 @@ def test_a_runs_model_file_answers_by_the_views_of_its_run(run, root, tmp_path):
     assert len(runs.members(root, [str(tmp_path / "model.keras")])[0].views) == 10
 
 
+def test_each_of_several_models_answers_by_two_views_unless_thorough(tmp_path):
+    root, names = tmp_path, ["compact-f23caa608ca9"]
+    assert [len(one.views) for one in runs.members(root, names)] == [10]
+    assert [len(one.views) for one in runs.members(root, names * 2)] == [2, 2]
+    assert [len(one.views) for one in runs.members(root, names * 2, thorough=True)] == [10, 10]
+
+
 def test_a_model_with_a_layer_of_somebodys_own_is_refused(tmp_path):
     class Own(keras.layers.Layer):
         def call(self, x):

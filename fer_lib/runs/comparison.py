@@ -12,7 +12,7 @@ from fer_lib import metrics
 from fer_lib.data.faces import FaceSplits
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
-from fer_lib.models.prediction import ensemble, predict
+from fer_lib.models.prediction import ensemble
 from fer_lib.runs.folder import Run
 from fer_lib.runs.members import members
 
@@ -34,7 +34,12 @@ def without_leaked(run: Run, splits: FaceSplits) -> dict[str, dict[str, float]]:
 
 
 def evaluate(
-    root: Path, names: Sequence[str], splits: FaceSplits, *, kept_by: Run | None = None
+    root: Path,
+    names: Sequence[str],
+    splits: FaceSplits,
+    *,
+    thorough: bool = False,
+    kept_by: Run | None = None,
 ) -> pd.DataFrame:
     """What several models, and their ensemble if there are two or more, are worth on the labelled tests.
 
@@ -42,6 +47,7 @@ def evaluate(
         root: The folder of all runs.
         names: As for `members`.
         splits: The data. Where test faces also stand in its training faces, there are rows without them too.
+        thorough: As for `members`.
         kept_by: A run that keeps the models' answers, so that they are computed once.
 
     Returns:
@@ -50,7 +56,7 @@ def evaluate(
         accuracy, low, high (95% Wilson interval), faces, and one of each emotion's name: the share of its faces that
         were found, NaN where it has none.
     """
-    answering = members(root, names, drawn=splits.drawn)
+    answering = members(root, names, drawn=splits.drawn, thorough=thorough)
     strangers = [one.may_have_trained_on(splits) for one in answering]
     titles = [one.name for one in answering]
     if len(answering) > 1:
@@ -59,10 +65,7 @@ def evaluate(
     for split, faces in splits.tests.items():
         if faces.labels is None:
             continue
-        answers = [
-            kept_by.cached(predict, faces, one.views, model=one.model) if kept_by else one.answers(faces)
-            for one in answering
-        ]
+        answers = [one.answers(faces, kept_by) for one in answering]
         answers += [ensemble(answers)] * (len(answering) > 1)
         leaked = splits.leaked(split)
         subsets = {True: leaked | True, False: ~leaked}
