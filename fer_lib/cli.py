@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fer_lib.emotions import LANGUAGES
+from fer_lib.emotions import EMOTIONS, LANGUAGES
 from fer_lib.errors import InputError, printable
 from fer_lib.report import execute
 from fer_lib.startup import import_keras
@@ -107,7 +107,7 @@ def predict(options: argparse.Namespace) -> None:
     from fer_lib import runs
     from fer_lib.models import prediction
 
-    members = runs.members(options.runs, options.run, thorough=options.thorough)
+    members = runs.members(options.runs, options.run, **_form(options))
     for member in members:
         print(f"fer-lib: answers by {member.title}", file=sys.stderr)
     probabilities = [member.answers(faces) for member in members]
@@ -124,7 +124,7 @@ def evaluate(options: argparse.Namespace) -> None:
     import_keras()
     from fer_lib import runs
 
-    table = runs.evaluate(options.runs, options.run, splits, thorough=options.thorough)
+    table = runs.evaluate(options.runs, options.run, splits, **_form(options))
     strangers = table["model"][table.pop("stranger") & (table["model"] != "")].unique()
     if len(strangers):
         print(
@@ -226,6 +226,32 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run", action="append", default=[],
+        help="a run's id, a model's file (.keras, .h5, .hdf5) or SavedModel, 'newest' (the last CNN that learned from "
+        "such faces) or 'pretrained' (those of the package, the default); several are averaged",
+    )  # fmt: skip
+    parser.add_argument(
+        "--thorough", action="store_true",
+        help="show each of several models every face in all the ways of its training (up to ten), not in two",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scale",
+        default="0-255",
+        help="the pixels that a file's model takes: 0-255 (the default), 0-1 or +-1",
+    )
+    parser.add_argument(
+        "--classes", type=lambda text: text.split(","), default=EMOTIONS, metavar="angry,...",
+        help="the emotions of the outputs of a file's model, if others or in another order than ours",
+    )  # fmt: skip
+
+
+def _form(options: argparse.Namespace) -> dict[str, Any]:
+    """What `_add_models` says of the models beside their names."""
+    return {name: getattr(options, name) for name in ("thorough", "scale", "classes")}
+
+
 def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     path = "a file, folder or archive with faces (docs/data.md lists the forms), or '' for drawn faces"
@@ -268,23 +294,14 @@ def _parser() -> argparse.ArgumentParser:
     answers = commands.add_parser("predict", help="write an answer file id,label")
     answers.add_argument("--data", required=True, help="a test file id,feature")
     answers.add_argument("--out", type=Path, required=True, help="the answer file to write")
-    answers.add_argument(
-        "--run", action="append", default=[],
-        help="a run's id, a .keras file, 'newest' (the last CNN that learned from such faces) or 'pretrained' (those "
-        "of the package, the default); several are averaged",
-    )  # fmt: skip
-    thorough = (
-        "show each of several models every face in all the ways of its training (up to ten), not in two"
-    )
-    answers.add_argument("--thorough", action="store_true", help=thorough)
+    _add_models(answers)
     answers.set_defaults(run_command=predict)
 
     judging = commands.add_parser("evaluate", help="say what models are worth on labelled test faces")
     judging.add_argument(
         "--data", default="", help="file or folder with labelled tests (default: drawn faces)"
     )
-    judging.add_argument("--run", action="append", default=[], help="as for predict")
-    judging.add_argument("--thorough", action="store_true", help="as for predict")
+    _add_models(judging)
     judging.set_defaults(run_command=evaluate)
 
     whole = commands.add_parser("report", help="run what is stale, write the report")

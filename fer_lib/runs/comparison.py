@@ -40,6 +40,7 @@ def evaluate(
     *,
     thorough: bool = False,
     kept_by: Run | None = None,
+    **form: Any,
 ) -> pd.DataFrame:
     """What several models, and their ensemble if there are two or more, are worth on the labelled tests.
 
@@ -49,6 +50,7 @@ def evaluate(
         splits: The data. Where test faces also stand in its training faces, there are rows without them too.
         thorough: As for `members`.
         kept_by: A run that keeps the models' answers, so that they are computed once.
+        **form: As for `members`.
 
     Returns:
         Columns model ("" for the ensemble), stranger (whether it may have learned from other faces than the training
@@ -56,7 +58,7 @@ def evaluate(
         accuracy, low, high (95% Wilson interval), faces, and one of each emotion's name: the share of its faces that
         were found, NaN where it has none.
     """
-    answering = members(root, names, drawn=splits.drawn, thorough=thorough)
+    answering = members(root, names, drawn=splits.drawn, thorough=thorough, **form)
     strangers = [one.may_have_trained_on(splits) for one in answering]
     titles = [one.name for one in answering]
     if len(answering) > 1:

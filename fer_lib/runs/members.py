@@ -15,7 +15,7 @@ from fer_lib.data.faces import Faces, FaceSplits
 from fer_lib.errors import InputError
 from fer_lib.models import pretrained
 from fer_lib.models.augmentation import View
-from fer_lib.models.prediction import load_model, predict
+from fer_lib.models.prediction import MODEL_FILES, load_model, predict
 from fer_lib.runs.folder import Run, cnns, find, is_complete, learned_from, views_of
 
 _TWO_VIEWS = (View(), View(mirror=True))
@@ -54,7 +54,12 @@ class Member:
 
 
 def members(
-    root: Path, names: Sequence[str] = (), *, drawn: bool = False, thorough: bool = False
+    root: Path,
+    names: Sequence[str] = (),
+    *,
+    drawn: bool = False,
+    thorough: bool = False,
+    **form: Any,
 ) -> list[Member]:
     """Models to answer by.
 
@@ -63,29 +68,30 @@ def members(
 
     Args:
         root: The folder of all runs.
-        names: Each the id of a run or of a model that comes with the package, a `.keras` file, "pretrained" (those of
-            the package that answer together; the same as no names) or "newest" (the CNN whose run was completed last
-            on faces such as are asked about; where there is none, "pretrained"). Of an id that both have, the run
-            answers; a run's `model.keras` beside its run.json means the run.
+        names: Each the id of a run or of a model that comes with the package, a model's file (see `load_model`),
+            "pretrained" (those of the package that answer together; the same as no names) or "newest" (the CNN whose
+            run was completed last on faces such as are asked about; where there is none, "pretrained"). Of an id that
+            both have, the run answers; a run's `model.keras` beside its run.json means the run.
         drawn: Whether drawings are asked about, and not photographs.
         thorough: Whether each of several gets all its views, too.
+        **form: `scale` and `classes` of models in files, as in `load_model`.
 
     Raises:
         InputError: There is no such run or file.
     """
-    found = [one for name in names or ["pretrained"] for one in _named(root, name, drawn=drawn)]
+    found = [one for name in names or ["pretrained"] for one in _named(root, name, drawn=drawn, **form)]
     if thorough or len(found) == 1:
         return found
     return [replace(one, views=tuple(v for v in one.views if v in _TWO_VIEWS)) for one in found]
 
 
-def _named(root: Path, name: str, *, drawn: bool) -> list[Member]:
+def _named(root: Path, name: str, *, drawn: bool, **form: Any) -> list[Member]:
     """The models that a name means."""
     path = Path(name)
     if path.name == "model.keras" and path.with_name("run.json").is_file():
         return [_of_run(Run(path.parent.resolve()))]
-    if path.suffix == ".keras":
-        return [Member(name, name, load_model(path), (View(),))]
+    if path.suffix in MODEL_FILES or (path / "saved_model.pb").is_file():
+        return [Member(name, name, load_model(path, **form), (View(),))]
     if name == "newest" and (found := [run for run in cnns(root) if run.record["data"]["drawn"] == drawn]):
         return [_of_run(found[-1])]
     if name not in ("newest", "pretrained"):
