@@ -140,11 +140,19 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def report(options: argparse.Namespace) -> None:
     """Run the notebooks that are stale and write the report as HTML and PDF."""
+    from fer_lib.profiles import default_profile
     from fer_lib.report.build import make_report
 
+    profile = options.profile or default_profile(options.data)
+    if profile == "compact" and not options.profile:
+        print(
+            "fer-lib: these are FER2013's faces: profile compact, whose CNN comes with the package (PROFILE=quick "
+            "trains a small one)",
+            file=sys.stderr,
+        )
     files = make_report(
         options.data,
-        profile=options.profile,
+        profile=profile,
         language=options.language,
         form=options.form,
         settings=_settings(options),
@@ -342,7 +350,11 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in (training, whole):
         command.add_argument("--data", default="", help="file or folder (default: drawn faces)")
-        command.add_argument("--profile", default="quick", help="a file in notebooks/profiles")
+        command.add_argument(
+            "--profile",
+            default="quick" if command is training else "",
+            help="a file in notebooks/profiles (default: quick; of a report on FER2013's faces, compact)",
+        )
         command.add_argument(
             "--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="a parameter"
         )

@@ -1,9 +1,12 @@
 """Profiles: named settings, what a notebook's cell puts over them, and the model and recipe that come out."""
 
+import numpy as np
 import pytest
+from conftest import striped_faces
 
 from fer_lib import profiles
 from fer_lib.errors import InputError
+from fer_lib.models import pretrained
 from fer_lib.models.spec import ModelSpec, Recipe, default_settings, dnn_parameters
 
 
@@ -104,3 +107,16 @@ def test_committed_profiles_describe_models_and_recipes(name, notebook):
     spec, recipe = profiles.settings(name, notebook, match=1_000_000)
     assert spec.name == "dnn" if notebook == "q2_dnn" else spec.name != "dnn"
     assert 0 < recipe.validation < 1  # a report judges its models by the faces held out
+
+
+def test_the_networks_of_the_package_learned_from_the_faces_that_choose_their_profile():
+    assert {pretrained.load(name).record["data"]["fingerprint"] for name in pretrained.names()} == {
+        profiles.FER2013
+    }
+
+
+def test_other_faces_have_the_quick_profile(tmp_path):
+    assert profiles.default_profile("") == "quick"
+    faces = striped_faces(70)
+    np.savez(tmp_path / "faces.npz", pixels=faces.pixels, labels=faces.labels)
+    assert profiles.default_profile(str(tmp_path / "faces.npz")) == "quick"
