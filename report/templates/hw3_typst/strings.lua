@@ -46,5 +46,12 @@ local function word(element)
   return pandoc.RawInline("typst", "#" .. quoted(element.text) .. ";")
 end
 
+-- An equation is described by its TeX: PDF/UA asks for words.
+local function equation(element)
+  local markup = pandoc.write(pandoc.Pandoc { pandoc.Plain { element } }, "typst"):gsub("%s+$", "")
+  return pandoc.RawInline("typst", string.format(
+    "#[#set math.equation(alt: %s);%s]", quoted(element.text), markup))
+end
+
 -- One after the other: a figure takes its picture with it, and a description is read before its words are no words any more.
-return { { Figure = figure, Div = headlines, Span = run }, { Image = picture }, { Str = word } }
+return { { Figure = figure, Div = headlines, Span = run, Math = equation }, { Image = picture }, { Str = word } }
