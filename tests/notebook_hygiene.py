@@ -18,7 +18,7 @@ MAX_LINES = 25
 
 _PASSAGE = re.compile(r"%%prose(?: +(\S+))?\n")
 _LINK = re.compile(r"\]\(#([\w.-]+)\)")
-_CITED = re.compile(r"@([a-z]+\d{4}\w*)")
+_CITED = re.compile(r"@([a-z]+\d{4})")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
