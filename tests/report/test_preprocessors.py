@@ -242,7 +242,7 @@ def test_attached_picture_becomes_part_of_its_cell():
     ],
 )
 def test_picture_without_description_or_not_in_the_notebook_is_an_input_error(text, complaint):
-    with pytest.raises(InputError, match=rf"q1\.ipynb: .*{complaint}"):
+    with pytest.raises(InputError, match=rf"q1\.ipynb, cell «.*»: .*{complaint}"):
         prepared(attached(text, own=picture()))
 
 
