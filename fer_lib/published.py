@@ -37,8 +37,8 @@ PUBLISHED = (
     PEOPLE,
     # Won the contest, whose private half nobody had labels of: a network with a linear SVM's loss.
     Published("scale_winner", "private", 0.7116, source="tang2013"),
-    # Eight networks, trained on the 28,709 training faces alone; chosen on the public half, then tested once. Higher
-    # published numbers learned from other images too, or choose their checkpoint on the private half itself.
+    # An ensemble of CNNs without other training images and, as far as the paper tells, not chosen by these images.
+    # Higher published numbers learned from other images too, or choose their checkpoint on the private half itself.
     Published("scale_best", "private", 0.752, source="pramerdorfer2016"),
     # The course report of 2017 that this package rebuilds.
     Published("scale_original_dnn", "public", 0.4316),
