@@ -1,5 +1,10 @@
 """The one exception that users see."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(Exception):
     """Input that cannot be used: one sentence that says what was found, where, and what to do.
@@ -23,3 +28,9 @@ def printable(text: str) -> str:
         if text.isprintable()
         else "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
     )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the name that was meant, or nothing."""
+    near = difflib.get_close_matches(name, [str(k) for k in known], 1, cutoff=0.6)
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -114,6 +115,13 @@ def accuracy(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int6
     right = int(np.sum(probabilities.argmax(axis=1) == labels))
     low, high = wilson_interval(right, len(labels))
     return Accuracy(right / len(labels) if len(labels) else math.nan, low, high, len(labels))
+
+
+def majority(train: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> Accuracy:
+    """The accuracy on `labels` (n,) of always answering the most frequent class of the training labels."""
+    return accuracy(
+        np.eye(len(EMOTIONS), dtype=np.float32)[[np.bincount(train).argmax()] * len(labels)], labels
+    )
 
 
 def confusion_matrix(
@@ -229,6 +237,18 @@ def mcnemar(right: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> dict[
     n = first + second
     tail = sum(math.comb(n, k) for k in range(min(first, second) + 1))
     return {"only_first": first, "only_second": second, "p": min(1.0, 2 * tail / 2**n)}
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """What repeated measurements say: `count`, `mean`, `deviation` (of a sample; NaN for one), `low` and `high`."""
+    found = np.asarray(values, np.float64)
+    return {
+        "count": len(found),
+        "mean": float(found.mean()),
+        "deviation": float(found.std(ddof=1)) if len(found) > 1 else math.nan,
+        "low": float(found.min()),
+        "high": float(found.max()),
+    }
 
 
 def p_value(p: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Any
@@ -23,10 +24,18 @@ def import_keras() -> None:
 
 
 def mute_compiled_code() -> None:
-    """In a notebook, drop what compiled code such as TensorFlow's writes to standard error; Python writes elsewhere."""
+    """In a notebook, drop what compiled code such as TensorFlow's writes to standard error; Python writes elsewhere.
+
+    TensorFlow's advice on retracing is dropped too: several models in one notebook bring it about.
+    """
     if "ipykernel" in sys.modules:
+        logging.getLogger("tensorflow").addFilter(_is_no_advice)
         with open(os.devnull, "wb") as nothing:  # noqa: PTH123 (a descriptor is wanted)
             os.dup2(nothing.fileno(), 2)
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    return "tf.function retracing" not in str(record.msg)
 
 
 def progress_options(description: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ MAX_LINES = 25
 
 _PASSAGE = re.compile(r"%%prose(?: +(\S+))?\n")
 _LINK = re.compile(r"\]\(#([\w.-]+)\)")
+_CITED = re.compile(r"@([a-z]+\d{4})")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -66,7 +67,7 @@ def passage_problems(cells: list[dict[str, Any]]) -> list[str]:
         pair = f"the passages {cell['id']} and {other['id']}"
         if (language, after) != LANGUAGES:
             return [f"{pair} are in {language} and {after}; they must be in zh-TW and en"]
-        for what, of in (("names", names), ("links", links), ("tags", tags)):
+        for what, of in (("names", names), ("links", links), ("citations", citations), ("tags", tags)):
             if difference := of(cell) ^ of(other):
                 found.append(f"{pair} differ in {what}: {', '.join(sorted(difference))}")
     return found
@@ -80,6 +81,11 @@ def names(cell: dict[str, Any]) -> set[str]:
 def links(cell: dict[str, Any]) -> set[str]:
     """What a passage links to."""
     return set(_LINK.findall(_text(cell)))
+
+
+def citations(cell: dict[str, Any]) -> set[str]:
+    """The works that a passage cites."""
+    return set(_CITED.findall(_text(cell)))
 
 
 def tags(cell: dict[str, Any]) -> set[str]:

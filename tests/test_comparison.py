@@ -20,8 +20,7 @@ def written_run(folder, **record):
     metrics = {
         "parameters": 10,
         "multiply_adds": 2_000_000,
-        "training_accuracy": 0.6,
-        "accuracy": {"validation": {"value": 0.5}},
+        "accuracy": {"training": {"value": 0.6}, "validation": {"value": 0.5}},
         "cpu_seconds": {"epoch": 9.0, "thousand_predictions": 0.25},
     }
     (folder / "run.json").write_text(json.dumps(record))

@@ -157,3 +157,16 @@ def test_a_confusion_comes_with_its_interval():
     assert (found.count, found.share) == (10, 0.25)
     assert (found.low, found.high) == metrics.wilson_interval(10, 40)
     assert metrics.confusions(matrix) == [found]
+
+
+def test_majority_is_the_accuracy_of_the_most_frequent_training_class():
+    found = metrics.majority(np.array([3, 3, 0]), np.array([3, 0, 0, 0]))
+    assert (found.value, found.faces) == (0.25, 4)
+
+
+def test_spread_of_one_value_has_no_deviation():
+    assert metrics.spread([0.5, 0.7])["deviation"] == pytest.approx(0.1 * 2**0.5)
+    assert np.isnan(metrics.spread([0.5])["deviation"])
+    assert metrics.spread([0.5, 0.7, 0.6]) == pytest.approx(
+        {"count": 3, "mean": 0.6, "deviation": 0.1, "low": 0.5, "high": 0.7}
+    )

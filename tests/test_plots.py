@@ -12,7 +12,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from fer_lib import plots
+from fer_lib import plots, published
 from fer_lib.emotions import EMOTION_NAMES, LANGUAGES
 from fer_lib.errors import InputError
 from fer_lib.labels import labels
@@ -77,7 +77,29 @@ RELIABILITY = (
 
 MATRIX = np.random.default_rng(0).integers(1, 900, (7, 7))
 
+
+def stages(*sizes, convolutions=True):
+    """A network of convolutions with a residual block, and dense layers."""
+    rows = [("input", 1, 0, 48, 1, "")]
+    rows += [("conv", 2, 3, 48, 64, ""), ("residual", 3, 3, 6, 512, "pool")] * convolutions
+    rows += [("dense", 1, 0, 1, size, "" if i else "average") for i, size in enumerate(sizes)]
+    rows += [("output", 1, 0, 1, 7, "")]
+    frame = pd.DataFrame(rows, columns=["kind", "count", "kernel", "height", "channels", "step"])
+    return frame.assign(width=frame["height"])
+
+
+RESULTS = published.scale(
+    {"cnn": {split: {"value": 0.43, "low": 0.41, "high": 0.45} for split in ("validation", "public")}},
+    {"validation": 0.251, "public": 0.249},
+    fer2013=True,
+)
+
 FIGURES = {
+    "network_diagram": lambda language: plots.network_diagram(stages(4096, 512), language=language),
+    "network_diagram_long": lambda language: plots.network_diagram(
+        stages(*range(33, 42), convolutions=False), language=language
+    ),
+    "accuracy_scale": lambda language: plots.accuracy_scale(RESULTS, language=language),
     "training_curves": lambda language: plots.training_curves(history(), language=language),
     "compare_curves": lambda language: plots.compare_curves(
         {"CNN": history(), "DNN": history(3)}, language=language
@@ -407,3 +429,16 @@ def test_rows_of_pictures_have_their_names_headings_and_captions():
     )
     assert len(figure.axes[0].images) == 5
     assert set(strings(figure)) == {"A", "B", "1", "2", "3", "4", "5", "x", "y", "z"}
+
+
+def test_network_diagram_names_the_stages_their_sizes_and_what_stands_between():
+    said = strings(plots.network_diagram(stages(512)))
+    assert {"48×48×64", "6×6×512", "512", "7", "conv 3×3\n× 2", "residual block\n× 3"} <= set(said)
+    assert {"max\npool", "global\naverage"} <= set(said)
+
+
+def test_accuracy_scale_has_a_row_for_each_result_and_says_its_accuracies():
+    figure = plots.accuracy_scale(RESULTS)
+    rows = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert rows[:3] == ["Guessing at random", "Always the most frequent class", "CNN of this report"]
+    assert {"14.3%", "25.1% / 24.9%", "43.0% / 43.0%", "71.2%"} <= set(strings(figure))

@@ -15,8 +15,10 @@ from fer_lib.plots.heat import (
     two_readings,
 )
 from fer_lib.plots.matrices import confusion_matrix, probability_matrix
+from fer_lib.plots.network import network_diagram
 from fer_lib.plots.pictures import face_grid
 from fer_lib.plots.reliability import reliability_diagram
+from fer_lib.plots.scale import accuracy_scale
 from fer_lib.plots.style import PALETTE, SMALL, TEXT, WIDTH, use_style
 from fer_lib.plots.sweeps import cost_and_accuracy, parallel_coordinates, parameter_effects
 
@@ -25,6 +27,7 @@ __all__ = [
     "SMALL",
     "TEXT",
     "WIDTH",
+    "accuracy_scale",
     "class_shares",
     "compare_curves",
     "confusion_matrix",
@@ -33,6 +36,7 @@ __all__ = [
     "filter_grid",
     "layer_output_grid",
     "mean_saliency",
+    "network_diagram",
     "parallel_coordinates",
     "parameter_effects",
     "picture_rows",

@@ -281,6 +281,7 @@ class Document:
         code = [*(p for p in sorted((report / "templates").rglob("*")) if p.is_file())]
         code += [
             *sorted((report / "labels").glob("*.yaml")),
+            *report.glob("*.bib"),
             *sorted((ROOT / "fer_lib" / "report").glob("*.py")),
         ]
         done = [path for paths in self.notebooks.values() for path in paths]

@@ -7,7 +7,6 @@ tell the report's exporters what it is.
 from __future__ import annotations
 
 import base64
-import difflib
 import html
 import io
 import json
@@ -23,8 +22,9 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from fer_lib.emotions import LANGUAGES
-from fer_lib.errors import InputError
+from fer_lib.errors import InputError, nearest
 from fer_lib.labels import FOLDER, format_number, label_file
+from fer_lib.report.citations import cite
 from fer_lib.report.interactive import Interactive, curves
 from fer_lib.report.markdown import markdown_to_html
 
@@ -37,7 +37,7 @@ METADATA = "fer_lib"
 
 _RASTER_DPI = 200
 _FIGURE_MARGIN = 0.04  # inches around the drawing, so that no antialiased edge is cut
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|$~&])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|$~&@])")
 _LEADING = re.compile(r"^\s*(?:(?=[-=])|\d+(?=\.(?:\s|$)))")  # of what begins a list or underlines a heading
 # A line end after Chinese that knows no blank there; not of a heading, nor before a list, a quotation and such.
 _BROKEN = re.compile(
@@ -61,10 +61,11 @@ def prose(line: str, cell: str) -> None:
 
     `%%prose en` shows it where LANGUAGE is "en", `%%prose` in any language. Placeholders are Jinja's: `{{ name }}`,
     with the filters `pct` (0.587 is 58.7%), `num` (digits after the point) and `code`; conditions may stand inside a
-    sentence. A filled-in text appears as it is, whatever it holds.
+    sentence. A filled-in text appears as it is, whatever it holds. `[@key]` cites a work of `report/references.bib`.
 
     Raises:
-        InputError: There is no such language, a name is not defined, or the passage is not a Jinja template.
+        InputError: There is no such language, a name is not defined, a citation has no reference, or the passage is not
+            a Jinja template.
     """
     if line.strip() not in ("", *LANGUAGES):
         raise InputError(
@@ -72,7 +73,7 @@ def prose(line: str, cell: str) -> None:
         )
     if line.strip() not in ("", language()):
         return
-    text = fill(cell, _namespace()).strip()
+    text = cite(fill(cell, _namespace()).strip(), language())
     if text:  # nothing of a passage whose conditions do not hold
         _show({"text/markdown": text, "text/plain": text}, {"kind": "prose", "facts": _placeholders(cell)})
 
@@ -240,12 +241,6 @@ def fill(template: str, known: Mapping[str, Any], *, plain: bool = False) -> str
     except (TypeError, ValueError, ArithmeticError) as error:
         raise InputError(f"In the passage {_beginning(template)}: {str(error).rstrip('.')}.") from None
     return _BROKEN.sub(r"\1", text)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the name that was meant, or nothing."""
-    near = difflib.get_close_matches(name, [str(k) for k in known], 1, cutoff=0.6)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def table_html(

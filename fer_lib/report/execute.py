@@ -24,6 +24,7 @@ from fer_lib import data, profiles
 from fer_lib.errors import InputError
 from fer_lib.labels import FOLDER as LABELS
 from fer_lib.models.spec import SETTINGS, default_settings
+from fer_lib.report.citations import BIBLIOGRAPHY
 from fer_lib.report.display import notes_of
 from fer_lib.report.parameters import TITLE_VARIABLES, Parameters, Scalar, as_type, require_known
 
@@ -408,7 +409,7 @@ def _key(name: str, parameters: Parameters, fingerprint: str) -> str:
     ]
     labels = (LABELS / f"{parameters.get('LANGUAGE', 'zh-TW')}.yaml").read_bytes()
     content = json.dumps([cells, rest, fingerprint, code_digest()], sort_keys=True)
-    return hashlib.sha256(content.encode() + labels).hexdigest()
+    return hashlib.sha256(content.encode() + labels + BIBLIOGRAPHY.read_bytes()).hexdigest()
 
 
 @cache

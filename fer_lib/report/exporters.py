@@ -34,6 +34,7 @@ from fer_lib.report.preprocessors import (
     EmbedPictures,
     LeaveOut,
     LinkOutputs,
+    NumberCitations,
     NumberOutputs,
     PlaceCells,
     SplitChapters,
@@ -52,6 +53,7 @@ _PREPROCESSORS = [
     PlaceCells,
     EmbedPictures,
     NumberOutputs,
+    NumberCitations,
     LinkOutputs,
     SplitChapters,
 ]

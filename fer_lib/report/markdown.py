@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import mistune
+import pypandoc
+
+CODE = (
+    r"(?P<code>\\.|(?P<fence>`{3,})(?!`).*?(?<!`)(?P=fence)(?!`)"
+    r"|(?P<tick>`{1,2})(?!`)(?:(?!\n\s*\n).)+?(?<!`)(?P=tick)(?!`))"
+)
+"""Matches code, and signs that stand for themselves: what no link, picture or citation begins in."""
 
 
 def markdown_to_html(text: str, *, deeper: int = 0) -> str:
     """A text as HTML.
 
     Args:
-        text: Markdown, with tables and footnotes.
+        text: Markdown, with tables, footnotes and mathematics between $ or $$, which becomes MathML.
         deeper: How many levels headings go down.
     """
-    return str(mistune.create_markdown(renderer=_Renderer(deeper), plugins=["table", "footnotes"])(text))
+    plugins = ["table", "footnotes", "math"]
+    return str(mistune.create_markdown(renderer=_Renderer(deeper), plugins=plugins)(text))
 
 
 class _Renderer(mistune.HTMLRenderer):
@@ -22,3 +32,16 @@ class _Renderer(mistune.HTMLRenderer):
 
     def heading(self, text: str, level: int, **attrs: str) -> str:
         return str(super().heading(text, min(level + self._deeper, 6), **attrs))
+
+    def inline_math(self, text: str) -> str:
+        return _mathml(f"${text.strip()}$")
+
+    def block_math(self, text: str) -> str:
+        return f'<div class="equation">{_mathml(f"$${text.strip()}$$")}</div>\n'
+
+
+@cache
+def _mathml(tex: str) -> str:
+    """TeX between dollar signs as MathML, which browsers and pandoc read."""
+    page = pypandoc.convert_text(tex, "html", format="markdown", extra_args=["--mathml", "--wrap=none"])
+    return str(page).strip().removeprefix("<p>").removesuffix("</p>")

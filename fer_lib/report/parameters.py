@@ -50,7 +50,7 @@ _REAL: dict[str, _Range] = {
 
 _WHOLE: dict[str, _Range] = {
     **dict.fromkeys(
-        ("EPOCHS", "BATCH_SIZE", "STEPS", "FILTERS", "ACROSS", "DEPTHS", "PER_EMOTION"), _at_least(1)
+        ("SEEDS", "EPOCHS", "BATCH_SIZE", "STEPS", "FILTERS", "ACROSS", "DEPTHS", "PER_EMOTION"), _at_least(1)
     ),
     **dict.fromkeys(
         ("COMPARED", "SHUFFLED", "SAMPLES", "MASKS", "MISTAKES", "CONFUSIONS", "ODD", "DISPUTED"),

@@ -13,18 +13,15 @@ from urllib.parse import unquote
 from nbconvert.preprocessors import Preprocessor
 from traitlets import Set, Unicode
 
-from fer_lib.errors import InputError
+from fer_lib.errors import InputError, nearest
 from fer_lib.labels import label_file
-from fer_lib.report.display import METADATA, nearest
-from fer_lib.report.markdown import markdown_to_html
+from fer_lib.report.citations import cite, link_to_list, references
+from fer_lib.report.display import METADATA
+from fer_lib.report.markdown import CODE, markdown_to_html
 
-_CODE = (  # and signs that stand for themselves: what no link and no picture begins in
-    r"(?P<code>\\.|(?P<fence>`{3,})(?!`).*?(?<!`)(?P=fence)(?!`)"
-    r"|(?P<tick>`{1,2})(?!`)(?:(?!\n\s*\n).)+?(?<!`)(?P=tick)(?!`))"
-)
-_LINK = re.compile(_CODE + r"|\[(?P<words>(?:\\.|[^\]\\])*)\]\(#(?P<target>[\w.-]+)\)", re.DOTALL)
+_LINK = re.compile(CODE + r"|\[(?P<words>(?:\\.|[^\]\\])*)\]\(#(?P<target>[\w.-]+)\)", re.DOTALL)
 _PICTURE = re.compile(
-    _CODE + r"|!\[(?P<words>(?:\\.|[^\]\\])*)\]\(<?(?P<address>[^\s>)]+)>?[^)]*\)", re.DOTALL
+    CODE + r"|!\[(?P<words>(?:\\.|[^\]\\])*)\]\(<?(?P<address>[^\s>)]+)>?[^)]*\)", re.DOTALL
 )
 _HTML_LINK = re.compile(r'<a href="#([\w.-]+)">(.*?)</a>', re.DOTALL)
 _TITLE = re.compile(r"^#[ \t]+(.+?)[ \t]*$", re.MULTILINE)
@@ -124,6 +121,44 @@ class NumberOutputs(Preprocessor):
         return nb, resources
 
 
+class NumberCitations(Preprocessor):
+    """Number the works that are cited, in each language, and make the citations links to the list of references."""
+
+    def preprocess(self, nb: Any, resources: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """See `nbconvert.preprocessors.Preprocessor`.
+
+        Raises:
+            InputError: A Markdown cell cites a work that is not in the bibliography; names notebook and cell.
+        """
+        cited: dict[str, list[dict[str, str]]] = resources.setdefault("cited", {})
+        for cell in nb.cells:
+            place = cell.metadata[METADATA]
+            if cell.cell_type == "markdown":
+                try:
+                    cell.source = self._numbered(
+                        cite(cell.source, place["language"]), place, cited, resources
+                    )
+                except InputError as error:
+                    raise InputError(f"{_where(cell)}: {error}") from None
+            for output in cell.get("outputs", []):
+                if text := output.get("data", {}).get("text/markdown"):
+                    output.data["text/markdown"] = self._numbered(text, place, cited, resources)
+        return nb, resources
+
+    @staticmethod
+    def _numbered(
+        text: str, place: Mapping[str, str], cited: dict[str, list[dict[str, str]]], resources: dict[str, Any]
+    ) -> str:
+        text, keys = link_to_list(text)
+        entries = cited.setdefault(place["language"], [])
+        for key in keys:
+            identifier = f"{place['prefix']}ref-{key}"
+            if identifier not in resources["numbered"]:
+                entries.append({"id": identifier, "html": references()[key].html})
+                resources["numbered"][identifier] = str(len(entries))
+        return text
+
+
 class LinkOutputs(Preprocessor):
     """Links to figures and tables show their numbers; those to what this form of the report leaves out stay words."""
 
@@ -195,6 +230,7 @@ class SplitChapters(Preprocessor):
             chapter["title"] = chapter["title"] or _take_title(cell)
             chapter["cells"].append(cell)
         for report in reports.values():
+            report["references"] = resources["cited"].get(report["language"], [])
             report["chapters"] = list(report["chapters"].values())
             for chapter in report["chapters"]:
                 kicker, dot, rest = chapter["title"].partition(" · ")
@@ -284,5 +320,6 @@ def _resolved(
 
 
 def _where(cell: Any) -> str:
-    count = cell.get("execution_count")
-    return f"{cell.metadata[METADATA]['notebook']}.ipynb" + (f", cell In [{count}]" if count else "")
+    count, words = cell.get("execution_count"), " ".join(cell.source.split())
+    shown = f"In [{count}]" if count else f"«{words[:40]}{'…' if len(words) > 40 else ''}»"
+    return f"{cell.metadata[METADATA]['notebook']}.ipynb, cell {shown}"

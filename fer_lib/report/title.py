@@ -10,8 +10,7 @@ from typing import Any
 
 import yaml
 
-from fer_lib.errors import InputError
-from fer_lib.report.display import nearest
+from fer_lib.errors import InputError, nearest
 
 WHO = ("student_id", "department", "name")
 """The fields that every title has, in the order in which they are shown."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fer_lib import metrics
@@ -13,8 +15,9 @@ from fer_lib.data.faces import FaceSplits
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
 from fer_lib.models.prediction import ensemble
-from fer_lib.runs.folder import Run
+from fer_lib.runs.folder import Run, find, is_complete
 from fer_lib.runs.members import members
+from fer_lib.runs.trainer import faces_of
 
 
 def without_leaked(run: Run, splits: FaceSplits) -> dict[str, dict[str, float]]:
@@ -55,7 +58,8 @@ def evaluate(
     Returns:
         Columns model ("" for the ensemble), stranger (whether it may have learned from other faces than the training
         faces, and so from test faces), split, copies (whether the faces that also stand in the training set count),
-        accuracy, low, high (95% Wilson interval), faces, and one of each emotion's name: the share of its faces that
+        accuracy, low, high (95% Wilson interval), faces, p (of McNemar's paired test against the ensemble; NaN for the
+        ensemble itself, or where there is none), and one of each emotion's name: the share of its faces that
         were found, NaN where it has none.
     """
     answering = members(root, names, drawn=splits.drawn, thorough=thorough, **form)
@@ -76,10 +80,14 @@ def evaluate(
         ):
             for title, stranger, probabilities in zip(titles, strangers, answers, strict=True):
                 found = metrics.accuracy(probabilities[kept], faces.labels[kept])
+                p = metrics.mcnemar(
+                    *(one[kept].argmax(axis=1) == faces.labels[kept] for one in (probabilities, answers[-1]))
+                )["p"]
                 matrix = metrics.confusion_matrix(faces.labels[kept], probabilities[kept].argmax(axis=1))
                 row = {
                     "model": title, "stranger": stranger, "split": split, "copies": copies,
                     "accuracy": found.value, "low": found.low, "high": found.high, "faces": found.faces,
+                    "p": p if title and len(answering) > 1 else math.nan,
                 }  # fmt: skip
                 rows.append(row | dict(zip(EMOTIONS, metrics.class_scores(matrix).recall, strict=True)))
     return pd.DataFrame(rows)
@@ -95,10 +103,48 @@ def evaluate_ensemble(
     """
     labelled = any(faces.labels is not None for faces in splits.tests.values())
     if not (names and labelled) or splits.drawn:
-        return pd.DataFrame(columns=["model", "stranger", "split", "accuracy", "low", "high", "faces"])
+        return pd.DataFrame(columns=["model", "stranger", "split", "accuracy", "low", "high", "faces", "p"])
     found = evaluate(root, names, splits, kept_by=kept_by)
     together = bool((found["model"] == "").any())
     return found[found["copies"] & together].reset_index(drop=True)
+
+
+def against_best_member(judged: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """How an ensemble compares with the best of its members, from `evaluate_ensemble`.
+
+    Returns:
+        By split: the accuracies `ensemble` and `best`, `p` of McNemar's paired test as statistics write it, and the
+        `verdict`, see `metrics.compare`.
+    """
+    found = {}
+    for split, rows in judged.groupby("split", sort=False):
+        together = float(rows.loc[rows["model"] == "", "accuracy"].iloc[0])
+        best = rows[rows["model"] != ""].nlargest(1, "accuracy").iloc[0]
+        found[str(split)] = {
+            "ensemble": together,
+            "best": float(best["accuracy"]),
+            "p": metrics.p_value(best["p"]),
+            "verdict": metrics.compare(together, best["accuracy"], best["p"]),
+        }
+    return found
+
+
+def paired_with_best(root: Path, names: Sequence[str], splits: FaceSplits) -> list[float]:
+    """McNemar's p of the first run against each of the others on the same validation faces.
+
+    Args:
+        root: The folder of all runs.
+        names: Their ids, the best first. Runs that are no longer there, or held out other faces, are passed over.
+        splits: The data that they learned from.
+    """
+    found = [find(root, name) for name in names if is_complete(root / name)]
+    if not found or found[0].id != names[0]:
+        return []
+    held_out = faces_of(found[0], splits)[1]
+    labels, ids = held_out.known_labels, held_out.ids
+    same = [run for run in found if np.array_equal(faces_of(run, splits)[1].ids, ids)]
+    right = [run.probabilities("validation").argmax(axis=1) == labels for run in same]
+    return [metrics.mcnemar(right[0], other)["p"] for other in right[1:]]
 
 
 def side_by_side(named: Mapping[str, Run]) -> pd.DataFrame:
@@ -121,7 +167,7 @@ def side_by_side(named: Mapping[str, Run]) -> pd.DataFrame:
             if run.record.get("pretrained")
             else run.metrics["cpu_seconds"]["epoch"],
             "thousand_predictions": run.metrics["cpu_seconds"]["thousand_predictions"],
-            "training": run.metrics["training_accuracy"],
+            "training": run.metrics["accuracy"]["training"]["value"],
             "validation": run.metrics["accuracy"]["validation"]["value"],
         }
         for name, run in named.items()
@@ -155,16 +201,28 @@ def require_same_validation(run: Run, *, seed: int, validation: float) -> None:
         )
 
 
+_LISTED = {"run", "recipe", "seed", "faces", "seconds", "cpu_seconds"}
+
+
+def brief(run: Run) -> dict[str, Any]:
+    """What `runs_table` needs of a run."""
+    measured = {name: run.metrics[name] for name in ("seconds", "cpu_seconds")}
+    return {
+        "run": {"id": run.id},
+        **{name: run.record[name] for name in ("recipe", "seed", "faces")},
+        **measured,
+    }
+
+
 def runs_table(facts: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """The runs that notebooks trained or found, one row each.
 
     Args:
-        facts: What each notebook stated; those without `Run.facts` are passed over.
+        facts: What each notebook stated: `Run.facts`, and under `repeats` those of further runs; others are left out.
 
     Returns:
         Columns run (its id), epochs, seed, training_faces, training_seconds, training_cpu_seconds.
     """
-    needed = {"run", "recipe", "seed", "faces", "seconds", "cpu_seconds"}
     rows = {
         one["run"]["id"]: (
             one["run"]["id"],
@@ -174,8 +232,9 @@ def runs_table(facts: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
             one["seconds"]["training"],
             one["cpu_seconds"]["training"],
         )
-        for one in facts
-        if needed <= one.keys()
+        for stated in facts
+        for one in (stated, *stated.get("repeats", []))
+        if one.keys() >= _LISTED
     }
     columns = ["run", "epochs", "seed", "training_faces", "training_seconds", "training_cpu_seconds"]
     return pd.DataFrame(list(rows.values()), columns=columns)

@@ -16,6 +16,7 @@ from fer_lib.report.preprocessors import (
     EmbedPictures,
     LeaveOut,
     LinkOutputs,
+    NumberCitations,
     NumberOutputs,
     PlaceCells,
     SplitChapters,
@@ -29,7 +30,8 @@ def prepared(notebook: Any, *, leave_out: frozenset[str] = frozenset()) -> tuple
     """A notebook as the templates get it, and the resources."""
     nb, resources = copy.deepcopy(notebook), {"metadata": {"name": "q1"}}
     nb, resources = LeaveOut(tags=set(leave_out)).preprocess(nb, resources)
-    for step in (PlaceCells(), EmbedPictures(), NumberOutputs(), LinkOutputs(), SplitChapters()):
+    steps = (PlaceCells, EmbedPictures, NumberOutputs, NumberCitations, LinkOutputs, SplitChapters)
+    for step in (each() for each in steps):
         nb, resources = step.preprocess(nb, resources)
     return nb, resources
 
@@ -240,7 +242,7 @@ def test_attached_picture_becomes_part_of_its_cell():
     ],
 )
 def test_picture_without_description_or_not_in_the_notebook_is_an_input_error(text, complaint):
-    with pytest.raises(InputError, match=rf"q1\.ipynb: .*{complaint}"):
+    with pytest.raises(InputError, match=rf"q1\.ipynb, cell «.*»: .*{complaint}"):
         prepared(attached(text, own=picture()))
 
 
