@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +19,12 @@ Z95 = 1.959963984540054
 SIGNIFICANT = 0.05
 """A difference with a smaller probability under equal models counts as one."""
 
+RESAMPLES = 2000
+"""Bootstrap samples behind an interval."""
+
+ONE_ANSWER = 0.9
+"""A model that gives one class to more of the faces than this does not tell the classes apart."""
+
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -31,6 +38,52 @@ class Accuracy:
     def as_dict(self) -> dict[str, Any]:
         """The same as plain numbers, for JSON and for prose."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic of faces with its 95% bootstrap interval; NaN where there are too few faces for one."""
+
+    value: float
+    low: float
+    high: float
+    faces: int
+
+    @property
+    def above_0(self) -> bool:
+        """Whether the whole interval lies above 0."""
+        return self.low > 0
+
+    @property
+    def below_0(self) -> bool:
+        """Whether the whole interval lies below 0."""
+        return self.high < 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain numbers, for JSON and for prose."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answers most, and whether it is better than a model that always gives the same answer.
+
+    Attributes:
+        label: The class that it gives to most faces, 0-6.
+        share: Share of the faces that get this class.
+        majority: Share of the most frequent true class: the accuracy of always answering that one.
+        beats_majority: Whether the 95% interval of the accuracy lies above `majority`.
+    """
+
+    label: int
+    share: float
+    majority: float
+    beats_majority: bool
+
+    @property
+    def only_one(self) -> bool:
+        """Whether nearly all faces get the same answer."""
+        return self.share > ONE_ANSWER
 
 
 @dataclass(frozen=True)
@@ -114,6 +167,86 @@ def accuracy(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int6
     right = int(np.sum(probabilities.argmax(axis=1) == labels))
     low, high = wilson_interval(right, len(labels))
     return Accuracy(right / len(labels) if len(labels) else math.nan, low, high, len(labels))
+
+
+def answers(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> Answers:
+    """What a model of these probabilities (n, 7) answers most, beside the labels (n,)."""
+    counts = np.bincount(probabilities.argmax(axis=1), minlength=len(EMOTIONS))
+    majority = float(np.bincount(labels).max() / len(labels))
+    better = accuracy(probabilities, labels).low > majority
+    return Answers(int(counts.argmax()), float(counts.max() / len(labels)), majority, better)
+
+
+def bootstrap(
+    statistic: Callable[..., Any], *columns: npt.NDArray[Any], resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate:
+    """A statistic of faces with its 95% percentile interval over samples of the faces, drawn with replacement.
+
+    Efron, "Bootstrap Methods: Another Look at the Jackknife" (1979). It covers the choice of the faces, not that of the
+    seed that a model was trained with.
+
+    Args:
+        statistic: From columns to a number, such as `np.mean`.
+        *columns: Arrays (n, ...) with a row for each face. They are resampled together, so that the difference of two
+            models on the same faces is a paired one.
+        resamples: How many samples.
+        seed: Decides the samples.
+    """
+    faces = len(columns[0])
+    if faces < 2:
+        value = float(statistic(*columns)) if faces else math.nan
+        return Estimate(value, math.nan, math.nan, faces)
+    samples = np.random.default_rng(seed).integers(faces, size=(resamples, faces))
+    found = [statistic(*(column[sample] for column in columns)) for sample in samples]
+    low, high = np.nanquantile(found, [0.025, 0.975])
+    return Estimate(float(statistic(*columns)), float(low), float(high), faces)
+
+
+def mean_intervals(values: npt.NDArray[np.float64], *, seed: int = 0) -> npt.NDArray[np.float64]:
+    """The mean of each column (n, k) over faces with its 95% bootstrap interval: value, low and high, (k, 3)."""
+    found = [bootstrap(np.mean, column, seed=seed) for column in values.T]
+    return np.array([(one.value, one.low, one.high) for one in found])
+
+
+def difference_within(
+    values: npt.NDArray[np.float64], chosen: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64]
+) -> float:
+    """How much higher the values of the chosen faces are than those of the others of the same group.
+
+    The least-squares coefficient of `chosen` beside an effect of each group: the groups' differences, weighted by
+    n₁n₀ / (n₁ + n₀). NaN where no group has faces of both kinds.
+
+    Args:
+        values: Float (n,).
+        chosen: Bool (n,).
+        groups: Integers from 0, (n,).
+    """
+    ones, zeros = (np.bincount(groups[kind], minlength=groups.max() + 1) for kind in (chosen, ~chosen))
+    first, second = (
+        np.bincount(groups[kind], values[kind], minlength=groups.max() + 1) for kind in (chosen, ~chosen)
+    )
+    both = (ones > 0) & (zeros > 0)
+    if not both.any():
+        return math.nan
+    ones, zeros = ones[both], zeros[both]
+    weights = ones * zeros / (ones + zeros)
+    return float(np.average(first[both] / ones - second[both] / zeros, weights=weights))
+
+
+def column_means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The mean over faces of each column (n, k), float64 (k,)."""
+    return np.asarray(values.mean(axis=0))
+
+
+def lost_share(rates: npt.NDArray[np.float64]) -> float:
+    """The share of an accuracy that is lost: how often each face is classified correctly, before and after, (n, 2)."""
+    before, after = rates.mean(axis=0)
+    return float(1 - after / before) if before else math.nan
+
+
+def extra_loss(rates: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    """How much larger the `lost_share` of another model is than that of the first, on the same faces."""
+    return lost_share(other) - lost_share(rates)
 
 
 def confusion_matrix(

@@ -79,6 +79,25 @@ def predict(
     )
 
 
+def correct_when_shifted(model: keras.Model, faces: Faces, shifts: Sequence[int]) -> npt.NDArray[np.float64]:
+    """How often each face is classified correctly when it is shifted; edge pixels are repeated.
+
+    Args:
+        model: From raw pixels to probabilities.
+        faces: Faces with labels.
+        shifts: By how many pixels.
+
+    Returns:
+        Of each face and shift, the share of the four directions in which the answer is right, (n, shifts) in 0..1.
+    """
+    shares = []
+    for pixels in shifts:
+        moves = {(pixels, 0), (-pixels, 0), (0, pixels), (0, -pixels)}  # one move where pixels is 0
+        found = [predict(model, faces, [View(right=x, down=y)]) for x, y in sorted(moves)]
+        shares.append(np.mean([one.argmax(axis=1) == faces.known_labels for one in found], axis=0))
+    return np.stack(shares, axis=1)
+
+
 def ensemble(members: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     """The mean of several models' or views' probabilities, (n, 7) each."""
     return np.asarray(np.mean(members, axis=0, dtype=np.float32))

@@ -14,6 +14,7 @@ from fer_lib.plots.heat import (
     saliency_triptychs,
     two_readings,
 )
+from fer_lib.plots.intervals import accuracy_by_shift, control_intervals
 from fer_lib.plots.matrices import confusion_matrix, probability_matrix
 from fer_lib.plots.pictures import face_grid
 from fer_lib.plots.reliability import reliability_diagram
@@ -25,9 +26,11 @@ __all__ = [
     "SMALL",
     "TEXT",
     "WIDTH",
+    "accuracy_by_shift",
     "class_shares",
     "compare_curves",
     "confusion_matrix",
+    "control_intervals",
     "cost_and_accuracy",
     "face_grid",
     "filter_grid",

@@ -1,6 +1,7 @@
 """Run folders, `runs/<id>/`: the only place where models, histories and predictions are written and read."""
 
 from fer_lib.runs.comparison import (
+    compare_dnns,
     evaluate,
     evaluate_ensemble,
     ratios,
@@ -17,6 +18,7 @@ __all__ = [
     "Member",
     "Run",
     "accuracies",
+    "compare_dnns",
     "divide",
     "evaluate",
     "evaluate_ensemble",
