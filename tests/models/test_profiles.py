@@ -104,3 +104,18 @@ def test_committed_profiles_describe_models_and_recipes(name, notebook):
     spec, recipe = profiles.settings(name, notebook, match=1_000_000)
     assert spec.name == "dnn" if notebook == "q2_dnn" else spec.name != "dnn"
     assert 0 < recipe.validation < 1  # a report judges its models by the faces held out
+
+
+def test_rivals_are_as_large_as_wanted_and_the_same_shape_is_none():
+    spec = ModelSpec("dnn", width=0.13, dense_dropout=0.2)
+    found = profiles.rivals("3 1 3", spec, match=600_000)
+    assert [(one.depth, one.dense_dropout) for one in found] == [(1, 0.2), (3, 0.2)]
+    for one in found:
+        assert dnn_parameters(one.width, one.depth) == pytest.approx(600_000, rel=0.01)
+    assert profiles.rivals("1", found[0], match=600_000) == profiles.rivals("", spec, match=1) == []
+
+
+@pytest.mark.parametrize("depths", ["0", "19", "1,2", "one"])
+def test_depths_that_no_rival_can_have_are_refused(depths):
+    with pytest.raises(InputError, match="RIVALS must be numbers of hidden layers from 1 to 18"):
+        profiles.rivals(depths, ModelSpec("dnn"), match=600_000)
