@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def settings(
 
 
 def rivals(depths: str, spec: ModelSpec, *, match: int) -> list[ModelSpec]:
-    """DNNs like another one, but of other depths, each with a given number of parameters.
+    """DNNs like another one, but of other depths, each with about a given number of parameters, where there is one.
 
     Args:
         depths: Numbers of hidden layers with blanks between, such as "1 2 3"; "" for none.
@@ -83,8 +84,8 @@ def rivals(depths: str, spec: ModelSpec, *, match: int) -> list[ModelSpec]:
                 f"RIVALS must be numbers of hidden layers from {DNN_DEPTHS[0]} to {DNN_DEPTHS[-1]} with blanks "
                 f'between, such as "1 2 3", but was {depths!r}.'
             )
-    found = [
-        replace(spec, depth=depth, width=dnn_width(match, depth))
-        for depth in sorted({int(depth) for depth in depths.split()})
-    ]
+    found = list[ModelSpec]()
+    for layers in sorted(set(map(int, depths.split()))):
+        with suppress(InputError):  # of a very small network there may be none of this depth
+            found.append(replace(spec, depth=layers, width=dnn_width(match, layers)))
     return [one for one in found if one.record != spec.record]

@@ -112,7 +112,8 @@ def test_rivals_are_as_large_as_wanted_and_the_same_shape_is_none():
     assert [(one.depth, one.dense_dropout) for one in found] == [(1, 0.2), (3, 0.2)]
     for one in found:
         assert dnn_parameters(one.width, one.depth) == pytest.approx(600_000, rel=0.01)
-    assert profiles.rivals("1", found[0], match=600_000) == profiles.rivals("", spec, match=1) == []
+    assert profiles.rivals("1", found[0], match=600_000) == profiles.rivals("", spec, match=600_000) == []
+    assert profiles.rivals("1", spec, match=100) == []  # one unit has more
 
 
 @pytest.mark.parametrize("depths", ["0", "19", "1,2", "one"])
