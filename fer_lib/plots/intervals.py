@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from fer_lib.labels import labels
 from fer_lib.plots.style import PALETTE, WIDTH, Array, colors
@@ -55,11 +55,9 @@ def accuracy_by_shift(
     ax = figure.subplots()
     for number, (name, estimates) in enumerate(accuracy.items()):
         color = colors(len(accuracy))[number]
-        places = [shift + 0.06 * (number - (len(accuracy) - 1) / 2) for shift in shifts]
-        ax.vlines(places, estimates[:, 1], estimates[:, 2], color=color, linewidth=1)
-        ax.plot(places, estimates[:, 0], f"{_MARKERS[number]}-", color=color, markersize=4, label=name)
-    ax.set(xlabel=word["shift"], ylabel=word["validation_accuracy"])
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
+        ax.vlines(shifts, estimates[:, 1], estimates[:, 2], color=color, linewidth=1)
+        ax.plot(shifts, estimates[:, 0], f"{_MARKERS[number]}-", color=color, markersize=4, label=name)
+    ax.set(xlabel=word["shift"], ylabel=word["validation_accuracy"], xticks=shifts)
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(accuracy))
     return figure
