@@ -193,13 +193,13 @@ def bootstrap(
         seed: Decides the samples.
     """
     faces = len(columns[0])
-    if faces < 2:
-        value = float(statistic(*columns)) if faces else math.nan
+    value = float(statistic(*columns)) if faces else math.nan
+    if faces < 2 or math.isnan(value):
         return Estimate(value, math.nan, math.nan, faces)
     samples = np.random.default_rng(seed).integers(faces, size=(resamples, faces))
     found = [statistic(*(column[sample] for column in columns)) for sample in samples]
     low, high = np.nanquantile(found, [0.025, 0.975])
-    return Estimate(float(statistic(*columns)), float(low), float(high), faces)
+    return Estimate(value, float(low), float(high), faces)
 
 
 def mean_intervals(values: npt.NDArray[np.float64], *, seed: int = 0) -> npt.NDArray[np.float64]:
@@ -231,11 +231,6 @@ def difference_within(
     ones, zeros = ones[both], zeros[both]
     weights = ones * zeros / (ones + zeros)
     return float(np.average(first[both] / ones - second[both] / zeros, weights=weights))
-
-
-def column_means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The mean over faces of each column (n, k), float64 (k,)."""
-    return np.asarray(values.mean(axis=0))
 
 
 def lost_share(rates: npt.NDArray[np.float64]) -> float:

@@ -176,7 +176,7 @@ def test_bootstrap_resamples_columns_together():
     assert [found.value, found.low, found.high] == pytest.approx([1, 1, 1])
 
 
-@pytest.mark.parametrize("values", [[], [0.5]])
+@pytest.mark.parametrize("values", [[], [0.5], [np.nan, 1]])
 def test_too_few_faces_have_no_interval_and_so_no_sign(values):
     found = metrics.bootstrap(np.mean, np.array(values))
     assert np.isnan([found.low, found.high]).all()
