@@ -22,9 +22,6 @@ SIGNIFICANT = 0.05
 RESAMPLES = 2000
 """Bootstrap samples behind an interval."""
 
-ONE_ANSWER = 0.9
-"""A model that gives one class to more of the faces than this does not tell the classes apart."""
-
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -66,24 +63,29 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model answers most, and whether it is better than a model that always gives the same answer.
+    """Whether a model tells the classes apart, or does little more than to give one answer always.
 
     Attributes:
         label: The class that it gives to most faces, 0-6.
         share: Share of the faces that get this class.
         majority: Share of the most frequent true class: the accuracy of always answering that one.
-        beats_majority: Whether the 95% interval of the accuracy lies above `majority`.
+        accuracy: The accuracy, with its interval.
     """
 
     label: int
     share: float
     majority: float
-    beats_majority: bool
+    accuracy: Accuracy
 
     @property
-    def only_one(self) -> bool:
-        """Whether nearly all faces get the same answer."""
-        return self.share > ONE_ANSWER
+    def one_sided(self) -> bool:
+        """Whether one answer is nearer to being given to all faces than to being as frequent as a class can be."""
+        return self.share > (1 + self.majority) / 2
+
+    @property
+    def learned(self) -> bool:
+        """Whether the model is neither one-sided nor, by its interval, as good as always answering the same."""
+        return self.accuracy.low > self.majority and not self.one_sided
 
 
 @dataclass(frozen=True)
@@ -173,8 +175,8 @@ def answers(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64
     """What a model of these probabilities (n, 7) answers most, beside the labels (n,)."""
     counts = np.bincount(probabilities.argmax(axis=1), minlength=len(EMOTIONS))
     majority = float(np.bincount(labels).max() / len(labels))
-    better = accuracy(probabilities, labels).low > majority
-    return Answers(int(counts.argmax()), float(counts.max() / len(labels)), majority, better)
+    share = float(counts.max() / len(labels))
+    return Answers(int(counts.argmax()), share, majority, accuracy(probabilities, labels))
 
 
 def bootstrap(

@@ -200,9 +200,14 @@ def test_lost_accuracy_is_a_share_of_what_there_was():
     assert metrics.extra_loss(first, second) == pytest.approx(0.75 - 0.25)
 
 
-@pytest.mark.parametrize(("right", "better", "only"), [(22, False, True), (90, True, False)])
-def test_a_model_of_one_answer_is_told_from_one_that_has_learned(right, better, only):
+@pytest.mark.parametrize(
+    ("right", "given", "learned", "one_sided"),
+    # right answers of 100 faces in 5 classes, and how many others get class 0: chance, learned, and nearly one answer
+    [(20, 0, False, False), (60, 0, True, False), (45, 50, True, False), (34, 66, False, True)],
+)
+def test_a_model_that_nearly_always_gives_one_answer_has_not_learned(right, given, learned, one_sided):
     labels = np.arange(100) % 5
-    predicted = np.where(np.arange(100) < right, labels, (labels + 1) % 5) if better else np.zeros(100, int)
+    predicted = np.where(np.arange(100) < right, labels, (labels + 1) % 5)
+    predicted[right : right + given] = 0
     found = metrics.answers(np.eye(7, dtype=np.float32)[predicted], labels)
-    assert (found.majority, found.beats_majority, found.only_one) == (0.2, better, only)
+    assert (found.majority, found.learned, found.one_sided) == (0.2, learned, one_sided)
