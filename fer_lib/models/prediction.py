@@ -19,6 +19,9 @@ from fer_lib.emotions import EMOTIONS, FACE_SIZE
 from fer_lib.errors import InputError
 from fer_lib.files import atomic_write
 from fer_lib.models.augmentation import View, apply_view
+from fer_lib.startup import mute_retracing
+
+mute_retracing()  # of Keras's `predict`, for several models
 
 BATCH = 256
 

@@ -51,7 +51,7 @@ def accuracy_by_shift(
         language: Of the labels.
     """
     word = labels(language)
-    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2.2), layout="constrained")
     ax = figure.subplots()
     for number, (name, estimates) in enumerate(accuracy.items()):
         color = colors(len(accuracy))[number]
