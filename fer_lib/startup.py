@@ -24,18 +24,19 @@ def import_keras() -> None:
 
 
 def mute_compiled_code() -> None:
-    """In a notebook, drop what compiled code such as TensorFlow's writes to standard error; Python writes elsewhere.
-
-    TensorFlow's advice on retracing is dropped too: several models in one notebook bring it about.
-    """
+    """In a notebook, drop what compiled code such as TensorFlow's writes to standard error; Python writes elsewhere."""
     if "ipykernel" in sys.modules:
-        logging.getLogger("tensorflow").addFilter(_is_no_advice)
         with open(os.devnull, "wb") as nothing:  # noqa: PTH123 (a descriptor is wanted)
             os.dup2(nothing.fileno(), 2)
 
 
-def _is_no_advice(record: logging.LogRecord) -> bool:
-    return "tf.function retracing" not in str(record.msg)
+def mute_retracing() -> None:
+    """Drop TensorFlow's warning of "retracing": each of several models needs a compiled function of its own."""
+    logging.getLogger("tensorflow").addFilter(_is_no_retracing)
+
+
+def _is_no_retracing(record: logging.LogRecord) -> bool:
+    return "retracing" not in record.getMessage()
 
 
 def progress_options(description: str) -> dict[str, Any]:

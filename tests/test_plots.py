@@ -130,6 +130,19 @@ FIGURES = {
         dict.fromkeys(METHODS, np.array([1, 0.2, 0.1])),
         language=language,
     ),
+    "control_intervals": lambda language: plots.control_intervals(
+        [labels(language)[f"control_{name}"] for name in ("trained", "shuffled", "spread", "narrow")],
+        np.array([[2.3, 2, 2.6], [1.1, 1, 1.2], [1.8, 1.7, 1.9], [2.1, 2, 2.2]]),
+        xlabel=labels(language)["heat_on_features"],
+    ),
+    "accuracy_by_shift": lambda language: plots.accuracy_by_shift(
+        [0, 2, 4],
+        {
+            name: np.linspace([0.5, 0.45, 0.55], [0.3, 0.2, 0.4], 3)
+            for name in ("CNN", *(labels(language)["dnn_of_depth"].format(layers=n) for n in (9, 1)))
+        },
+        language=language,
+    ),
     "filter_grid": lambda language: plots.filter_grid(
         faces(22), np.linspace(0, 1e4, 22), dead=np.arange(22) < 1, language=language
     ),
@@ -403,6 +416,16 @@ def test_evidence_has_a_line_for_each_method_and_the_random_order_where_there_is
     assert [len(ax.lines) for ax in figure.axes] == [3, 3, 2]
     np.testing.assert_allclose(figure.axes[2].lines[0].get_xydata(), [[0, 1], [0.5, 0.4], [1, 0.1]])
     assert {"Gradient", "RISE", "Random order"} <= {text.get_text() for text in figure.legends[0].get_texts()}
+
+
+def test_controls_stand_below_what_was_measured_each_with_its_interval():
+    estimates = np.array([[2.3, 2, 2.6], [1.1, 1, 1.2]])
+    ax = plots.control_intervals(["Trained", "Untrained"], estimates, xlabel="Ratio").axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["Trained", "Untrained"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+    assert [line.get_xdata().tolist() for line in ax.lines[1:]] == [[2.3], [1.1]]
+    spans = [bar.get_segments()[0][:, 0].tolist() for bar in ax.collections]
+    assert spans == [[2, 2.6], [1, 1.2]]
 
 
 def test_bars_have_the_share_of_each_class_in_its_split_and_the_legend_counts_them():

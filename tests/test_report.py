@@ -22,7 +22,8 @@ from fer_lib.report.build import make_report, read_record
 
 SMALL = {
     "EPOCHS": "2", "SEEDS": "1", "WIDTH": "0.05", "TRAIN_LIMIT": "200", "STEPS": "5", "FILTERS": "6",
-    "PER_EMOTION": "3", "MISTAKES": "4", "METHOD": "gradient", "COMPARED": "1", "SHUFFLED": "2",
+    "PER_EMOTION": "3", "MISTAKES": "4", "METHOD": "gradient", "COMPARED": "1", "CONTROLS": "1", "SHUFFLED": "2",
+    "RIVALS": "1", "SHIFTED": "20",
 }  # fmt: skip
 HOSTILE = '<script>alert(1)</script> #import "x" $\\input{/etc/passwd}$ *b* _i_ {{ x }}'
 TITLE = {"name": HOSTILE, "department": "CS 3", "collaborators.q2": f"A. Chen {HOSTILE}"}

@@ -18,12 +18,12 @@ import tensorflow as tf
 
 from fer_lib.errors import InputError
 from fer_lib.explain.layers import Images, check_images, maps_and_scores, score_model, scores_and_link
+from fer_lib.startup import mute_retracing
 
 BATCH = 64
 """Most images in memory at once, unless told otherwise."""
 
-# Each layer and regularization needs a function of its own, of which TensorFlow warns as "retracing".
-tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())
+mute_retracing()  # each layer and regularization needs a function of its own
 
 _COMPILED: WeakKeyDictionary[keras.Model, dict[str, Callable[..., Any]]] = WeakKeyDictionary()
 

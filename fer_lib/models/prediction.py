@@ -22,6 +22,9 @@ from fer_lib.emotions import EMOTIONS, FACE_SIZE
 from fer_lib.errors import InputError
 from fer_lib.files import atomic_write
 from fer_lib.models.augmentation import View, apply_view
+from fer_lib.startup import mute_retracing
+
+mute_retracing()  # of Keras's `predict`, for several models
 
 BATCH = 256
 
@@ -175,6 +178,25 @@ def predict(
             f"The model {progress or model.name} gives scores and no probabilities; end it in a softmax."
         )
     return answers
+
+
+def correct_when_shifted(model: keras.Model, faces: Faces, shifts: Sequence[int]) -> npt.NDArray[np.float64]:
+    """How often each face is classified correctly when it is shifted; edge pixels are repeated.
+
+    Args:
+        model: From raw pixels to probabilities.
+        faces: Faces with labels.
+        shifts: By how many pixels.
+
+    Returns:
+        Of each face and shift, the share of the four directions in which the answer is right, (n, shifts) in 0..1.
+    """
+    shares = []
+    for pixels in shifts:
+        moves = {(pixels, 0), (-pixels, 0), (0, pixels), (0, -pixels)}  # one move where pixels is 0
+        found = [predict(model, faces, [View(right=x, down=y)]) for x, y in sorted(moves)]
+        shares.append(np.mean([one.argmax(axis=1) == faces.known_labels for one in found], axis=0))
+    return np.stack(shares, axis=1)
 
 
 def ensemble(members: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:

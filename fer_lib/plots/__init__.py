@@ -14,6 +14,7 @@ from fer_lib.plots.heat import (
     saliency_triptychs,
     two_readings,
 )
+from fer_lib.plots.intervals import accuracy_by_shift, control_intervals
 from fer_lib.plots.matrices import confusion_matrix, probability_matrix
 from fer_lib.plots.network import network_diagram
 from fer_lib.plots.pictures import face_grid
@@ -27,10 +28,12 @@ __all__ = [
     "SMALL",
     "TEXT",
     "WIDTH",
+    "accuracy_by_shift",
     "accuracy_scale",
     "class_shares",
     "compare_curves",
     "confusion_matrix",
+    "control_intervals",
     "cost_and_accuracy",
     "face_grid",
     "filter_grid",

@@ -3,6 +3,7 @@
 from fer_lib.runs.comparison import (
     against_best_member,
     brief,
+    compare_dnns,
     evaluate,
     evaluate_ensemble,
     paired_with_best,
@@ -22,6 +23,7 @@ __all__ = [
     "accuracies",
     "against_best_member",
     "brief",
+    "compare_dnns",
     "divide",
     "evaluate",
     "evaluate_ensemble",

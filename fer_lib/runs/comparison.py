@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fer_lib import metrics
@@ -15,6 +16,7 @@ from fer_lib.data.faces import FaceSplits
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
 from fer_lib.models.prediction import ensemble
+from fer_lib.models.spec import dnn_units
 from fer_lib.runs.folder import Run, find, is_complete
 from fer_lib.runs.members import members
 from fer_lib.runs.trainer import faces_of
@@ -173,6 +175,41 @@ def side_by_side(named: Mapping[str, Run]) -> pd.DataFrame:
         for name, run in named.items()
     ]
     return pd.DataFrame(rows).astype({"seconds_per_epoch": float})
+
+
+def compare_dnns(
+    cnn: Run, dnns: Iterable[Run], labels: npt.NDArray[np.int64], *, seed: int = 0
+) -> pd.DataFrame:
+    """DNNs of several shapes, each compared with a CNN on the same validation faces.
+
+    Args:
+        cnn: The CNN.
+        dnns: Runs of DNNs that held out the same faces.
+        labels: The labels of those faces.
+        seed: Decides the bootstrap samples.
+
+    Returns:
+        A row for each DNN. Columns layers (hidden ones), units (of each, as a text), parameters, accuracy (95% Wilson
+        interval) and ahead (by how much the CNN's accuracy is higher; 95% bootstrap interval of the paired difference),
+        both also with `_low` and `_high`, p (McNemar's test) and verdict (`metrics.compare`, of the CNN).
+    """
+    right = cnn.probabilities("validation").argmax(axis=1) == labels
+    rows = []
+    for dnn in dnns:
+        model, answers = dnn.record["model"], dnn.probabilities("validation")
+        units, found = dnn_units(model["width"], model.get("depth")), metrics.accuracy(answers, labels)
+        other = answers.argmax(axis=1) == labels
+        ahead = metrics.bootstrap(np.mean, right.astype(float) - other, seed=seed)
+        p = metrics.mcnemar(right, other)["p"]
+        rows.append(
+            {
+                "layers": len(units), "units": ", ".join(map(str, units)), "parameters": dnn.metrics["parameters"],
+                "accuracy": found.value, "accuracy_low": found.low, "accuracy_high": found.high,
+                "ahead": ahead.value, "ahead_low": ahead.low, "ahead_high": ahead.high,
+                "p": p, "verdict": metrics.compare(right.mean(), other.mean(), p),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def ratios(first: Run, second: Run) -> dict[str, float]:
