@@ -204,7 +204,7 @@ def saliency_explorer(
     gallery = _gallery(
         faces, face, model, choose, lambda: probabilities(model.value).argmax(axis=1), language
     )
-    controls = widgets.VBox([model, face, upload, *others])
+    controls = widgets.VBox([model, face, upload, *others], layout={"flex": "0 0 auto"})
     return widgets.VBox([gallery, widgets.HBox([controls, output])])
 
 

@@ -35,8 +35,8 @@ class Own:
 
     Attributes:
         asked: Whether the chapter asks for an observation.
-        texts: The lines of each passage that were added or changed.
-        changed: Ids of the package's passages that are no longer as they were.
+        texts: What was added: passages of the author's, and lines below what asks for an observation.
+        changed: Ids of the package's passages that are no longer as they were; what in them is whose is not told apart.
         code: Ids of code cells that were changed or added.
     """
 
@@ -47,7 +47,7 @@ class Own:
 
     @property
     def words(self) -> int:
-        """How many words they have; a Chinese character counts as one."""
+        """How many words were added; a Chinese character counts as one."""
         return sum(count_words(text) for text in self.texts)
 
 

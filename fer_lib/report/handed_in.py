@@ -79,7 +79,7 @@ def verify_pages(pages: Sequence[Path], *, source: str = "", out: Path, repeat: 
         try:
             records[path] = read_page(path)
         except InputError as error:
-            rows[path] = Row(path.name, remarks=str(error))
+            rows[path] = Row(str(path), remarks=str(error))
     alike = _alike(records, read_tolerances(ROOT / "report" / "tolerances.yaml"))
     for path, record in records.items():
         agree, reason = _agreement(record, sources, out, repeat=repeat)
@@ -97,13 +97,14 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 def describe(table: pd.DataFrame) -> str:
     """The table for a terminal; what stands in no row is left out."""
     shown = table.loc[:, (table != "").any()].map(lambda value: printable(str(value)))
-    return str(shown.to_string(index=False, justify="left"))
+    with pd.option_context("display.unicode.east_asian_width", True):
+        return str(shown.to_string(index=False, justify="left"))
 
 
 def _row(path: Path, record: Record, agree: str, remarks: str) -> Row:
     asked = [own for own in record.own.values() if own.asked]
     return Row(
-        file=path.name,
+        file=str(path),
         student_id=record.who.get("student_id", ""),
         name=record.who.get("name", ""),
         language=record.language,
@@ -149,7 +150,7 @@ def _alike(records: Mapping[Path, Record], tolerances: Tolerances) -> dict[Path,
     found: dict[Path, dict[str, None]] = {path: {} for path in records}
     for (what, _), paths in same.items():
         for path in paths:
-            if others := [other.name for other in paths if other != path]:
+            if others := [str(other) for other in paths if other != path]:
                 found[path][f"{what} {', '.join(others)}"] = None
     return {path: list(remarks) for path, remarks in found.items()}
 

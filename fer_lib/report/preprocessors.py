@@ -105,7 +105,7 @@ class MarkAuthor(Preprocessor):
 
 
 def _author(cell: Any, chapter: Own) -> str:
-    """Whether a passage was added or changed, which is noted in what its chapter has of its author's."""
+    """Whether a passage was added or changed; what its chapter has of its author's gains it."""
     cell_id = cell.metadata[METADATA]["id"]
     if not authorship.is_changed(cell, cell_id):
         return ""
@@ -114,13 +114,12 @@ def _author(cell: Any, chapter: Own) -> str:
         return ""
     if cell.cell_type == "code" and not cell.get("outputs"):
         return ""  # in the other language
-    asks = OBSERVATION in cell.metadata.get("tags", [])
-    packaged = cell_id in authorship.shipped() and not asks
-    if packaged:
+    if cell_id in authorship.shipped() and OBSERVATION not in cell.metadata.get("tags", []):
         chapter.changed.append(cell_id)
+        return "changed"
     if text := authorship.own_lines(cell, cell_id):
         chapter.texts.append(text)
-    return "changed" if packaged else "added"
+    return "added"
 
 
 class EmbedPictures(Preprocessor):
