@@ -15,12 +15,14 @@ from typing import Any
 import pandas as pd
 
 from fer_lib import data
+from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError, printable
 from fer_lib.files import atomic_write, write_text
 from fer_lib.report import build, execute
 from fer_lib.report.authorship import count_words
 from fer_lib.report.execute import ROOT
 from fer_lib.report.numbers import Numbers
+from fer_lib.report.parameters import require_known
 from fer_lib.report.record import Record, decisive, read_page
 from fer_lib.report.verify import Tolerances, compare, numbers_in, read_tolerances
 
@@ -191,7 +193,10 @@ def _made_here(record: Record, out: Path) -> Numbers | None:
 
 
 def _repeat(record: Record, source: str, folder: Path) -> Numbers:
-    """The numbers of the notebooks here, run with the settings of a page."""
+    """The numbers of the notebooks here, run with the settings of a page, which may name what it likes."""
+    require_known(record.language, LANGUAGES, "language")
+    for name in record.parameters or {}:
+        require_known(name, execute.chapters(), "chapter")
     parameters = execute.resolve(record.profile, names=list(record.parameters or {}))
     settings = {
         f"{name}.{key}": str(value)

@@ -151,14 +151,20 @@ def test_numbers_of_a_page_are_compared_with_what_its_settings_give_here(tmp_pat
         notebooks = build.run_notebooks(given, {"en": out / "executed"}, faces)
         made = {"profile": "quick", "fingerprint": faces, "parameters": decisive(given)}
         content = ReportExporter(title=WHO, made=made).from_notebook_node(build.merge(notebooks))[0]
-        files = [tmp_path / "true.html", tmp_path / "false.html", tmp_path / "other.html"]
-        changes = [("", ""), ('"q1_cnn.twice": [8]', '"q1_cnn.twice": [9]'), (faces, "0123")]
+        files = [tmp_path / f"{name}.html" for name in ("true", "false", "other", "evil")]
+        changes = [
+            ("", ""),
+            ('"q1_cnn.twice": [8]', '"q1_cnn.twice": [9]'),
+            (faces, "0123"),
+            ('{"q1_cnn": {"SEED', '{"../evil": {"SEED'),
+        ]
         for file, (old, new) in zip(files, changes, strict=True):
             file.write_text(content.replace(old, new) if old else content, encoding="utf-8")
-        assert list(handed_in.verify_pages(files, out=out)["agree"]) == [""] * 3
+        assert list(handed_in.verify_pages(files, out=out)["agree"]) == [""] * 4
         repeated = handed_in.verify_pages(files, out=out, repeat=True)
-        assert list(repeated["agree"]) == ["3 of 3", "2 of 3", ""]
+        assert list(repeated["agree"]) == ["3 of 3", "2 of 3", "", ""]
         assert "differs: q1_cnn.twice" in repeated["remarks"][1]
         assert "other faces" in repeated["remarks"][2]
+        assert "cannot be repeated: Unknown chapter: ../evil" in repeated["remarks"][3]
         shutil.rmtree(project.root / "notebooks")  # what was repeated is kept
-        assert list(handed_in.verify_pages(files, out=out)["agree"]) == ["3 of 3", "2 of 3", ""]
+        assert list(handed_in.verify_pages(files, out=out)["agree"]) == ["3 of 3", "2 of 3", "", ""]
