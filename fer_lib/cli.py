@@ -185,10 +185,20 @@ def sweep(options: argparse.Namespace) -> None:
 
 
 def verify(options: argparse.Namespace) -> None:
-    """Run the notebooks of a report again and compare their numbers with its."""
+    """Run the notebooks of a report again and compare their numbers with its, or tell of pages that were handed in."""
+    if options.pages:
+        from fer_lib.report import handed_in
+
+        table = handed_in.verify_pages(
+            options.pages, source=options.data, out=options.report, repeat=options.repeat
+        )
+        if options.out:
+            handed_in.write_table(table, options.out)
+        print(handed_in.describe(table))
+        return
     from fer_lib.report import verify as again
 
-    verdict = again.verify(options.out, source=options.data)
+    verdict = again.verify(options.report, source=options.data)
     print(again.describe(verdict))
     if verdict.differences:
         raise SystemExit(1)
@@ -343,9 +353,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     many.set_defaults(run_command=sweep)
 
-    again = commands.add_parser("verify", help="run a report's notebooks again, compare all numbers")
-    again.add_argument("--out", type=Path, default=execute.ROOT / "report" / "build")
+    again = commands.add_parser(
+        "verify", help="run a report's notebooks again, compare all numbers; or tell of pages handed in"
+    )
+    again.add_argument("pages", nargs="*", type=Path, metavar="PAGE", help="hw3-report.html of each student")
+    again.add_argument(
+        "--report", type=Path, default=execute.ROOT / "report" / "build", metavar="FOLDER",
+        help="the report made here, to verify or to compare pages with",
+    )  # fmt: skip
     again.add_argument("--data", default="", help="where its faces are now (default: where they were)")
+    again.add_argument("--repeat", action="store_true", help="run here what pages were made with, once each")
+    again.add_argument("--out", type=Path, metavar="FILE.csv", help="write the table of pages there too")
     again.set_defaults(run_command=verify)
 
     for command in (training, whole):

@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import meta
 
+from fer_lib.report.authorship import SHIPPED, listing
 from fer_lib.report.display import environment
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -112,11 +113,12 @@ def _is_plain(node: ast.Assign) -> bool:
 
 def main() -> int:
     """Print what is wrong with any notebook; exit status 1 if anything is."""
-    lines = [
-        f"{path.name}: {problem}"
-        for path in sorted(NOTEBOOKS.glob("*.ipynb"))
-        for problem in problems(json.loads(path.read_text(encoding="utf-8")))
-    ]
+    notebooks = {
+        path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(NOTEBOOKS.glob("*.ipynb"))
+    }
+    lines = [f"{name}: {problem}" for name, notebook in notebooks.items() for problem in problems(notebook)]
+    if SHIPPED.read_text(encoding="utf-8") != listing(notebooks.values()):
+        lines.append(f"{SHIPPED} is not of these notebooks; run .venv/bin/python tools/list_lines.py")
     print(*lines, sep="\n", end="\n" if lines else "")
     return bool(lines)
 

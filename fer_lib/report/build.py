@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from fer_lib import data
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
 from fer_lib.files import atomic_write, lock_folder, write_text
-from fer_lib.report import execute
+from fer_lib.report import authorship, execute
 from fer_lib.report.display import METADATA
 from fer_lib.report.execute import ROOT
 from fer_lib.report.parameters import Parameters, require_comparable
+from fer_lib.report.record import decisive
 from fer_lib.report.title import WHO, Title, read_title
 
 NAME = "hw3-report"
@@ -155,7 +156,8 @@ def make_report(
     folders = {each: out / "executed" / f"{profile}-{each}" for each in languages}
     with lock(out):
         notebooks = run_notebooks(parameters, folders, fingerprint)
-        document = Document(notebooks, who, form)
+        made = {"profile": profile, "fingerprint": fingerprint, "parameters": decisive(parameters)}
+        document = Document(notebooks, who, form, made)
         files, old = document.files(out), read_record(out)
         new = BuildRecord(
             document.key(),
@@ -226,7 +228,11 @@ def merge(notebooks: Mapping[str, Sequence[Path]]) -> Any:
             notebook = nbformat.read(path, as_version=4)
             metadata = dict(notebook.metadata)
             for number, cell in enumerate(notebook.cells):
-                cell.metadata[METADATA] = {"notebook": path.stem, "language": language}
+                cell.metadata[METADATA] = {
+                    "notebook": path.stem,
+                    "language": language,
+                    "id": cell.get("id", ""),
+                }
                 cell["id"] = f"{language}-{path.stem}-{number}"
             cells += notebook.cells
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
@@ -240,11 +246,13 @@ class Document:
         notebooks: Executed notebooks by language.
         title: Who hands it in.
         form: `full`, or `short` for a PDF without the cells tagged `full`.
+        made: With which settings on which faces, for the page's record.
     """
 
     notebooks: Mapping[str, Sequence[Path]]
     title: Title
     form: str
+    made: Mapping[str, Any] = field(default_factory=dict)
 
     def files(self, out: Path) -> tuple[Path, ...]:
         """The page, and a PDF for each language."""
@@ -262,7 +270,7 @@ class Document:
         from fer_lib.report.exporters import ReportExporter, ReportPDFExporter
 
         title = {key: getattr(self.title, key) for key in WHO}
-        page, _ = ReportExporter(title=title).from_notebook_node(merge(self.notebooks))
+        page, _ = ReportExporter(title=title, made=self.made).from_notebook_node(merge(self.notebooks))
         contents = [page.encode()]
         for language, paths in self.notebooks.items():
             exporter = ReportPDFExporter(title=title, short=self.form == "short")
@@ -282,6 +290,7 @@ class Document:
         code += [
             *sorted((report / "labels").glob("*.yaml")),
             *report.glob("*.bib"),
+            authorship.SHIPPED,
             *sorted((ROOT / "fer_lib" / "report").glob("*.py")),
         ]
         done = [path for paths in self.notebooks.values() for path in paths]

@@ -28,17 +28,20 @@ from traitlets.config import Config
 from fer_lib import fonts
 from fer_lib.errors import InputError
 from fer_lib.files import REPORT
-from fer_lib.report.display import table_html
+from fer_lib.report.display import notes_of, table_html
 from fer_lib.report.markdown import markdown_to_html
+from fer_lib.report.numbers import numbers_of
 from fer_lib.report.preprocessors import (
     EmbedPictures,
     LeaveOut,
     LinkOutputs,
+    MarkAuthor,
     NumberCitations,
     NumberOutputs,
     PlaceCells,
     SplitChapters,
 )
+from fer_lib.report.record import Record, embed
 from fer_lib.report.title import WHO, read_title
 
 NOTEBOOK_ONLY = "notebook-only"
@@ -51,6 +54,7 @@ _PREPROCESSORS = [
     LeaveOut,
     CoalesceStreamsPreprocessor,
     PlaceCells,
+    MarkAuthor,
     EmbedPictures,
     NumberOutputs,
     NumberCitations,
@@ -73,6 +77,7 @@ class ReportExporter(HTMLExporter):
     export_from_notebook = "Course report (HTML)"
     preprocessors = _PREPROCESSORS
     title = Dict(help="Who hands it in: student_id, department, name.").tag(config=True)
+    made = Dict(help="How it was made: profile, fingerprint, parameters, see `Record`.")
 
     @property
     def default_config(self) -> Config:
@@ -100,7 +105,8 @@ class ReportExporter(HTMLExporter):
         """
         resources = {**(resources or {}), "who": _who(self.title)}
         page, resources = super().from_notebook_node(nb, resources, **kw)
-        return _with_fonts(_with_policy(_each_once(_without_gaps(page)))), resources
+        page = _with_fonts(_with_policy(_each_once(_without_gaps(page))))
+        return embed(page, _record(resources, self.made)), resources
 
 
 class ReportPDFExporter(TemplateExporter):
@@ -176,6 +182,19 @@ def _who(title: Mapping[str, str]) -> Mapping[str, str]:
         return title
     found = read_title(REPORT / "title.yaml")
     return {key: getattr(found, key) for key in WHO}
+
+
+def _record(resources: Mapping[str, Any], made: Mapping[str, Any]) -> Record:
+    """What a page says of itself, in its first language."""
+    first = resources["reports"][0]
+    notes = (
+        (chapter["notebook"], note)
+        for chapter in first["chapters"]
+        for cell in chapter["cells"]
+        for note in notes_of({"cells": [cell]})
+    )
+    own = resources["own"][first["language"]]
+    return Record(resources["who"], first["language"], numbers_of(notes), own, **made)
 
 
 def _passage(text: str) -> str:
@@ -298,6 +317,7 @@ def _front_matter(resources: Mapping[str, Any]) -> str:
             "author": who["name"],
             "contents": labels["contents"],
             "short": resources["short"],
+            "authorship": report["authorship"],
         }
     )
 

@@ -15,6 +15,8 @@ from traitlets import Set, Unicode
 
 from fer_lib.errors import InputError, nearest
 from fer_lib.labels import label_file
+from fer_lib.report import authorship
+from fer_lib.report.authorship import OBSERVATION, Own
 from fer_lib.report.citations import cite, link_to_list, references
 from fer_lib.report.display import METADATA
 from fer_lib.report.markdown import CODE, markdown_to_html
@@ -60,11 +62,61 @@ class PlaceCells(Preprocessor):
         spoken = next((note["language"] for _, output in _outputs(nb) if (note := _note(output))), "zh-TW")
         languages: list[str] = []
         for cell in nb.cells:
-            place = cell.metadata.setdefault(METADATA, {"notebook": name, "language": spoken})
+            place = cell.metadata.setdefault(
+                METADATA, {"notebook": name, "language": spoken, "id": cell.get("id", "")}
+            )
             if place["language"] not in languages:
                 languages.append(place["language"])
             place["prefix"] = "" if place["language"] == languages[0] else f"{place['language']}-"
         return nb, resources
+
+
+class MarkAuthor(Preprocessor):
+    """Note which passages are not the package's, and put into `resources["own"]` what each chapter has of them.
+
+    A cell's note gets `author`: `added`, `changed`, or `missing` where a chapter asks for an observation and has
+    nothing of its author's; and `first` where the cell before is of another kind. The cell that asks keeps only what
+    was added.
+    """
+
+    def preprocess(self, nb: Any, resources: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """See `nbconvert.preprocessors.Preprocessor`."""
+        own: dict[str, dict[str, Own]] = resources.setdefault("own", {})
+        asking = []
+        for cell in nb.cells:
+            place = cell.metadata[METADATA]
+            chapter = own.setdefault(place["language"], {}).setdefault(place["notebook"], Own())
+            place["author"] = _author(cell, chapter)
+            if OBSERVATION in cell.metadata.get("tags", []):
+                cell.source, chapter.asked = authorship.own_lines(cell, place["id"]), True
+                asking.append((cell, chapter))
+        for cell, chapter in asking:
+            if not cell.source:
+                cell.metadata[METADATA]["author"] = "" if chapter.words else "missing"
+        before = ""
+        for cell in nb.cells:
+            place = cell.metadata[METADATA]
+            if cell.cell_type == "markdown" or cell.get("outputs"):
+                place["first"], before = place["author"] != before, place["author"]
+        return nb, resources
+
+
+def _author(cell: Any, chapter: Own) -> str:
+    """Whether a passage was added or changed; what its chapter has of its author's gains it."""
+    cell_id = cell.metadata[METADATA]["id"]
+    if not authorship.is_changed(cell, cell_id):
+        return ""
+    if not authorship.is_passage(cell):
+        chapter.code.append(cell_id)
+        return ""
+    if cell.cell_type == "code" and not cell.get("outputs"):
+        return ""  # in the other language
+    if cell_id in authorship.shipped() and OBSERVATION not in cell.metadata.get("tags", []):
+        chapter.changed.append(cell_id)
+        return "changed"
+    if text := authorship.own_lines(cell, cell_id):
+        chapter.texts.append(text)
+    return "added"
 
 
 class EmbedPictures(Preprocessor):
@@ -231,6 +283,8 @@ class SplitChapters(Preprocessor):
             chapter["cells"].append(cell)
         for report in reports.values():
             report["references"] = resources["cited"].get(report["language"], [])
+            own = resources.get("own", {}).get(report["language"], {})
+            report["authorship"] = authorship.summary(own.values(), report["labels"])
             report["chapters"] = list(report["chapters"].values())
             for chapter in report["chapters"]:
                 kicker, dot, rest = chapter["title"].partition(" · ")
