@@ -1,5 +1,7 @@
 """The one exception that users see, and hints in it."""
 
+from __future__ import annotations
+
 import difflib
 from collections.abc import Iterable
 

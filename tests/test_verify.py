@@ -16,7 +16,8 @@ from fer_lib.files import digest
 from fer_lib.labels import labels
 from fer_lib.report import build, execute
 from fer_lib.report.build import BuildRecord
-from fer_lib.report.verify import compare, describe, leaves, read_tolerances, verify
+from fer_lib.report.numbers import leaves
+from fer_lib.report.verify import compare, describe, read_tolerances, verify
 
 RULES = {"*seconds*": None, "*accuracy*": 0.04, "*count": 0.0, "*": 0.1}
 
@@ -162,7 +163,7 @@ def test_every_number_of_a_report_is_compared(project, capsys):
     falsify(project, ('"half": 0.5', '"half": 0.7'))
     settle(project, given(project))
     with pytest.raises(SystemExit) as ended:
-        main(["verify", "--out", str(out)])
+        main(["verify", "--report", str(out)])
     assert ended.value.code == 1
     assert [line.partition(" (tolerance")[0] for line in capsys.readouterr().out.splitlines()] == [
         "q1_cnn.after: the report says 0.5, now 4.5",

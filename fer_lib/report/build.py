@@ -16,10 +16,11 @@ from fer_lib import data
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
 from fer_lib.files import atomic_write, digest, lock_folder, write_text
-from fer_lib.report import execute
+from fer_lib.report import authorship, execute
 from fer_lib.report.execute import ROOT
 from fer_lib.report.notes import METADATA
 from fer_lib.report.parameters import Parameters, require_comparable
+from fer_lib.report.record import decisive
 from fer_lib.report.title import Title, read_title
 
 NAME = "hw3-report"
@@ -155,6 +156,7 @@ def make_report(
     with lock(out):
         notebooks = run_notebooks(parameters, folders, fingerprint)
         executed = [path for paths in notebooks.values() for path in paths]
+        made = {"profile": profile, "fingerprint": fingerprint, "parameters": decisive(parameters)}
         old = read_record(out)
         new = BuildRecord(
             digest([asdict(who), form, languages], *executed, *_layout()),
@@ -167,7 +169,7 @@ def make_report(
         files = _files(out, languages, form)
         if old is None or old.key != new.key or not all(file.is_file() for file in files):
             _say("setting the report ...\n")
-            for file, content in zip(files, set_report(notebooks, who, form), strict=True):
+            for file, content in zip(files, set_report(notebooks, who, form, made), strict=True):
                 with atomic_write(file) as temporary:
                     temporary.write_bytes(content)
             if old is None or _findings(old) != _findings(new):  # papers of other forms say something else
@@ -178,12 +180,24 @@ def make_report(
     return files
 
 
-def set_report(notebooks: Mapping[str, Sequence[Path]], title: Title, form: str = "full") -> list[bytes]:
-    """The page, and a PDF for each language, of executed notebooks by language; `form` is `full` or `short`."""
+def set_report(
+    notebooks: Mapping[str, Sequence[Path]],
+    title: Title,
+    form: str = "full",
+    made: Mapping[str, Any] | None = None,
+) -> list[bytes]:
+    """The page, and a PDF for each language.
+
+    Args:
+        notebooks: Executed notebooks by language.
+        title: Who hands it in.
+        form: `full`, or `short` for a PDF without the cells tagged `full`.
+        made: With which settings on which faces, for the page's record.
+    """
     from fer_lib.report.exporters import ReportExporter, ReportPDFExporter
 
     who = asdict(title)
-    page, _ = ReportExporter(title=who).from_notebook_node(merge(notebooks))
+    page, _ = ReportExporter(title=who, made=dict(made or {})).from_notebook_node(merge(notebooks))
     exporter = ReportPDFExporter(title=who, short=form == "short")
     papers = [exporter.from_notebook_node(merge({each: paths}))[0] for each, paths in notebooks.items()]
     return [page.encode(), *papers]
@@ -243,7 +257,11 @@ def merge(notebooks: Mapping[str, Sequence[Path]]) -> Any:
             notebook = nbformat.read(path, as_version=4)
             metadata = dict(notebook.metadata)
             for number, cell in enumerate(notebook.cells):
-                cell.metadata[METADATA] = {"notebook": path.stem, "language": language}
+                cell.metadata[METADATA] = {
+                    "notebook": path.stem,
+                    "language": language,
+                    "id": cell.get("id", ""),
+                }
                 cell["id"] = f"{language}-{path.stem}-{number}"
             cells += notebook.cells
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
@@ -259,7 +277,9 @@ def _files(out: Path, languages: Sequence[str], form: str) -> tuple[Path, ...]:
 def _layout() -> list[Path]:
     """The files that say how notebooks are set."""
     own = [ROOT / "fer_lib" / "fonts.py", *(ROOT / "fer_lib" / "report").glob("*.py")]
-    shared = [*(ROOT / "report" / "templates").rglob("*"), *(ROOT / "report" / "labels").glob("*.yaml")]
+    report = ROOT / "report"
+    shared = [*(report / "templates").rglob("*"), *(report / "labels").glob("*.yaml"), *report.glob("*.bib")]
+    shared.append(authorship.SHIPPED)
     return sorted(path for path in own + shared if path.is_file())
 
 

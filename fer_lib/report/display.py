@@ -19,6 +19,7 @@ from IPython.display import display
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError, nearest
 from fer_lib.labels import FOLDER, format_number, label_file
+from fer_lib.report.citations import cite
 from fer_lib.report.interactive import Cells, Interactive, curves, fragment, render, webp
 from fer_lib.report.markdown import markdown_to_html
 from fer_lib.report.notes import LABEL, METADATA, as_json
@@ -39,10 +40,11 @@ def prose(line: str, cell: str) -> None:
 
     `%%prose en` shows it where LANGUAGE is "en", `%%prose` in any language. Placeholders are Jinja's: `{{ name }}`,
     with the filters `pct` (0.587 is 58.7%), `num` (digits after the point) and `code`; conditions may stand inside a
-    sentence. A filled-in text appears as it is, whatever it holds.
+    sentence. A filled-in text appears as it is, whatever it holds. `[@key]` cites a work of `report/references.bib`.
 
     Raises:
-        InputError: There is no such language, a name is not defined, or the passage is not a Jinja template.
+        InputError: There is no such language, a name is not defined, a citation has no reference, or the passage is not
+            a Jinja template.
     """
     if line.strip() not in ("", *LANGUAGES):
         raise InputError(
@@ -51,7 +53,7 @@ def prose(line: str, cell: str) -> None:
     if line.strip() not in ("", language()):
         return
     known = _namespace()
-    text = fill(cell, known).strip()
+    text = cite(fill(cell, known).strip(), language())
     if text:  # nothing of a passage whose conditions do not hold
         _show(
             {"text/markdown": text, "text/plain": text}, {"kind": "prose", "facts": placeholders(cell, known)}

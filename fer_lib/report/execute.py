@@ -24,6 +24,7 @@ from fer_lib.errors import InputError
 from fer_lib.files import digest
 from fer_lib.labels import FOLDER as LABELS
 from fer_lib.models.spec import SETTINGS, default_settings
+from fer_lib.report.citations import BIBLIOGRAPHY
 from fer_lib.report.notes import facts_of, read_notebook
 from fer_lib.report.parameters import TITLE_VARIABLES, Parameters, Scalar, as_type, require_known
 
@@ -380,7 +381,7 @@ def _key(name: str, parameters: Parameters, fingerprint: str) -> str:
         for cell in read_notebook(source_notebook(name))["cells"]
     ]
     words = LABELS / f"{parameters.get('LANGUAGE', 'zh-TW')}.yaml"
-    return digest([cells, rest, fingerprint, code_digest()], words)
+    return digest([cells, rest, fingerprint, code_digest()], words, BIBLIOGRAPHY)
 
 
 @cache

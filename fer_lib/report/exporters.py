@@ -30,13 +30,17 @@ from fer_lib.errors import InputError
 from fer_lib.files import REPORT
 from fer_lib.report.interactive import render
 from fer_lib.report.notes import notes_of
+from fer_lib.report.numbers import numbers_of
 from fer_lib.report.preprocessors import (
     LinkOutputs,
+    MarkAuthor,
+    NumberCitations,
     NumberOutputs,
     PlaceCells,
     RenderMarkdown,
     SplitChapters,
 )
+from fer_lib.report.record import Record, embed
 from fer_lib.report.title import WHO, read_title
 
 NOTEBOOK_ONLY = "notebook-only"
@@ -59,6 +63,8 @@ class _Report(TemplateExporter):
         [
             CoalesceStreamsPreprocessor,
             PlaceCells,
+            MarkAuthor,
+            NumberCitations,
             RenderMarkdown,
             NumberOutputs,
             LinkOutputs,
@@ -69,6 +75,7 @@ class _Report(TemplateExporter):
     priority = ("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/plain")
     short = False
     title = Dict(help="Who hands it in: student_id, department, name.").tag(config=True)
+    made = Dict(help="How it was made: profile, fingerprint, parameters, see `Record`.")
 
     @property
     def default_config(self) -> Config:
@@ -110,7 +117,8 @@ class ReportExporter(_Report):
     def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> tuple[str, Any]:
         """See `_Report`."""
         page, resources = super().from_notebook_node(nb, resources, **kw)
-        return _with_fonts(_with_policy(_each_once(page))), resources
+        page = _with_fonts(_with_policy(_each_once(page)))
+        return embed(page, _record(resources, self.made)), resources
 
 
 class ReportPDFExporter(_Report):
@@ -138,6 +146,20 @@ class ReportPDFExporter(_Report):
         """
         body, resources = super().from_notebook_node(nb, resources, **kw)
         return _typeset(body, resources), resources
+
+
+def _record(resources: Mapping[str, Any], made: Mapping[str, Any]) -> Record:
+    """What a page says of itself, in its first language."""
+    first = resources["reports"][0]
+    notes = (
+        (chapter["notebook"], note)
+        for chapter in first["chapters"]
+        for cell in chapter["cells"]
+        for note in notes_of({"cells": [cell]})
+    )
+    own = resources["own"][first["language"]]
+    who = {key: resources["who"][key] for key in WHO}
+    return Record(who, first["language"], numbers_of(notes), own, **made)
 
 
 def _paper_table(note: Mapping[str, Any], runs: str) -> str:
@@ -245,6 +267,7 @@ def _front_matter(resources: Mapping[str, Any]) -> str:
             "author": who["name"],
             "contents": labels["contents"],
             "short": resources["short"],
+            "authorship": report["authorship"],
         }
     )
 

@@ -50,12 +50,12 @@ _REAL: dict[str, _Range] = {
 
 _WHOLE: dict[str, _Range] = {
     **dict.fromkeys(
-        ("EPOCHS", "BATCH_SIZE", "STEPS", "FILTERS", "ACROSS", "DEPTHS", "PER_EMOTION"), _at_least(1)
+        ("SEEDS", "EPOCHS", "BATCH_SIZE", "STEPS", "FILTERS", "ACROSS", "DEPTHS", "PER_EMOTION"), _at_least(1)
     ),
     **dict.fromkeys(
-        ("COMPARED", "SHUFFLED", "SAMPLES", "MASKS", "MISTAKES", "CONFUSIONS", "ODD", "DISPUTED"),
-        _at_least(1),
+        ("CONTROLS", "COMPARED", "SHUFFLED", "SAMPLES", "MASKS", "MISTAKES", "CONFUSIONS"), _at_least(1)
     ),
+    **dict.fromkeys(("SHIFTED", "ODD", "DISPUTED"), _at_least(1)),
     **dict.fromkeys(("SEED", "SMALL_EPOCHS", "TRAIN_LIMIT"), _at_least(0)),
     "DEPTH": _from(0, 18),
     "FACE_LABEL": _from(0, len(EMOTIONS) - 1),

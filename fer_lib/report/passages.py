@@ -13,7 +13,7 @@ from fer_lib.errors import InputError, nearest
 from fer_lib.labels import format_number
 from fer_lib.report.notes import as_json
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|$~&])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|$~&@])")
 _LEADING = re.compile(r"^\s*(?:(?=[-=])|\d+(?=\.(?:\s|$)))")  # of what begins a list or underlines a heading
 # A line end after Chinese that knows no blank there; not of a heading, nor before a list, a quotation and such.
 _BROKEN = re.compile(

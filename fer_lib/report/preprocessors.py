@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from nbconvert.preprocessors import Preprocessor
 
 from fer_lib.errors import InputError, nearest
 from fer_lib.labels import label_file
+from fer_lib.report import authorship
+from fer_lib.report.authorship import OBSERVATION, Own
+from fer_lib.report.citations import cite, link_to_list, references
 from fer_lib.report.markdown import markdown_to_html
 from fer_lib.report.notes import LABEL, METADATA, notes_of
 
@@ -40,9 +43,59 @@ class PlaceCells(Preprocessor):
         spoken = next((str(note["language"]) for note in notes_of(nb)), "zh-TW")
         first = nb.cells[0].metadata.get(METADATA, {}).get("language", spoken) if nb.cells else spoken
         for cell in nb.cells:
-            place = cell.metadata.setdefault(METADATA, {"notebook": name, "language": spoken})
+            place = cell.metadata.setdefault(
+                METADATA, {"notebook": name, "language": spoken, "id": cell.get("id", "")}
+            )
             place["prefix"] = "" if place["language"] == first else f"{place['language']}-"
         return nb, resources
+
+
+class MarkAuthor(Preprocessor):
+    """Note which passages are not the package's, and put into `resources["own"]` what each chapter has of them.
+
+    A cell's note gets `author`: `added`, `changed`, or `missing` where a chapter asks for an observation and has
+    nothing of its author's; and `first` where the cell before is of another kind. The cell that asks keeps only what
+    was added.
+    """
+
+    def preprocess(self, nb: Any, resources: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """See `nbconvert.preprocessors.Preprocessor`."""
+        own: dict[str, dict[str, Own]] = resources.setdefault("own", {})
+        asking = []
+        for cell in nb.cells:
+            place = cell.metadata[METADATA]
+            chapter = own.setdefault(place["language"], {}).setdefault(place["notebook"], Own())
+            place["author"] = _author(cell, chapter)
+            if OBSERVATION in cell.metadata.get("tags", []):
+                cell.source, chapter.asked = authorship.own_lines(cell, place["id"]), True
+                asking.append((cell, chapter))
+        for cell, chapter in asking:
+            if not cell.source:
+                cell.metadata[METADATA]["author"] = "" if chapter.words else "missing"
+        before = ""
+        for cell in nb.cells:
+            place = cell.metadata[METADATA]
+            if cell.cell_type == "markdown" or cell.get("outputs"):
+                place["first"], before = place["author"] != before, place["author"]
+        return nb, resources
+
+
+def _author(cell: Any, chapter: Own) -> str:
+    """Whether a passage was added or changed; what its chapter has of its author's gains it."""
+    cell_id = cell.metadata[METADATA]["id"]
+    if not authorship.is_changed(cell, cell_id):
+        return ""
+    if not authorship.is_passage(cell):
+        chapter.code.append(cell_id)
+        return ""
+    if cell.cell_type == "code" and not cell.get("outputs"):
+        return ""  # in the other language
+    if cell_id in authorship.shipped() and OBSERVATION not in cell.metadata.get("tags", []):
+        chapter.changed.append(cell_id)
+        return "changed"
+    if text := authorship.own_lines(cell, cell_id):
+        chapter.texts.append(text)
+    return "added"
 
 
 class RenderMarkdown(Preprocessor):
@@ -97,6 +150,45 @@ class NumberOutputs(Preprocessor):
         return nb, resources
 
 
+class NumberCitations(Preprocessor):
+    """Number the works that are cited, in each language, and make the citations links to the list of references."""
+
+    def preprocess(self, nb: Any, resources: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """See `nbconvert.preprocessors.Preprocessor`.
+
+        Raises:
+            InputError: A Markdown cell cites a work that is not in the bibliography; names notebook and cell.
+        """
+        cited: dict[str, list[dict[str, str]]] = resources.setdefault("cited", {})
+        resources.setdefault("numbered", {})
+        for cell in nb.cells:
+            place = cell.metadata[METADATA]
+            if cell.cell_type == "markdown":
+                try:
+                    cell.source = self._numbered(
+                        cite(cell.source, place["language"]), place, cited, resources
+                    )
+                except InputError as error:
+                    raise InputError(f"{_where(cell)}: {error}") from None
+            for output in cell.get("outputs", []):
+                if text := output.get("data", {}).get("text/markdown"):
+                    output.data["text/markdown"] = self._numbered(text, place, cited, resources)
+        return nb, resources
+
+    @staticmethod
+    def _numbered(
+        text: str, place: Mapping[str, str], cited: dict[str, list[dict[str, str]]], resources: dict[str, Any]
+    ) -> str:
+        text, keys = link_to_list(text)
+        entries = cited.setdefault(place["language"], [])
+        for key in keys:
+            identifier = f"{place['prefix']}ref-{key}"
+            if identifier not in resources["numbered"]:
+                entries.append({"id": identifier, "html": references()[key].html})
+                resources["numbered"][identifier] = str(len(entries))
+        return text
+
+
 class LinkOutputs(Preprocessor):
     """Links to figures and tables show their numbers; those to what this form of the report leaves out stay words."""
 
@@ -148,6 +240,10 @@ class SplitChapters(Preprocessor):
                 "language": language,
                 "prefix": (cells := list(group))[0].metadata[METADATA]["prefix"],
                 "labels": label_file(language)["page"],
+                "references": resources.get("cited", {}).get(language, []),
+                "authorship": authorship.summary(
+                    resources.get("own", {}).get(language, {}).values(), label_file(language)["page"]
+                ),
                 "chapters": [_chapter(list(part)) for _, part in groupby(cells, _place("notebook"))],
             }
             for language, group in groupby(nb.cells, _place("language"))
@@ -220,5 +316,6 @@ def _rendered(text: str, cell: Any) -> str:
 
 
 def _where(cell: Any) -> str:
-    count = cell.get("execution_count")
-    return f"{cell.metadata[METADATA]['notebook']}.ipynb" + (f", cell In [{count}]" if count else "")
+    count, words = cell.get("execution_count"), " ".join(cell.source.split())
+    shown = f"In [{count}]" if count else f"«{words[:40]}{'…' if len(words) > 40 else ''}»"
+    return f"{cell.metadata[METADATA]['notebook']}.ipynb, cell {shown}"

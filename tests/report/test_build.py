@@ -212,7 +212,11 @@ def test_notebook_in_the_list_is_a_chapter_and_one_that_left_it_is_none(project)
     report(project)
     [link] = page(project).select('nav a[href="#mine"]')
     assert link.get_text(strip=True) == "My idea"
-    assert "A thought of my own.\nThe language is en." in page(project).select_one("section.mine").get_text()
+    own = page(project).select("section.mine .own")
+    assert [part.get_text().split("\n")[-2] for part in own] == [
+        "A thought of my own.",
+        "The language is en.",
+    ]
     assert "Athoughtofmyown.Thelanguageisen." in paper(project)
     assert page(project).select("section.q2_two") == []
     assert "quick-en/q2_two" not in executed(project)

@@ -13,6 +13,7 @@ from fer_lib.errors import InputError
 from fer_lib.report.notes import METADATA
 from fer_lib.report.preprocessors import (
     LinkOutputs,
+    NumberCitations,
     NumberOutputs,
     PlaceCells,
     RenderMarkdown,
@@ -26,7 +27,8 @@ TABLE = "table(pd.DataFrame({{'a': ['x']}}), {!r}, caption='Letters')"
 def prepared(notebook: Any) -> tuple[Any, dict[str, Any]]:
     """A notebook as the templates get it, and the resources."""
     nb, resources = copy.deepcopy(notebook), {"metadata": {"name": "q1"}}
-    for step in (PlaceCells(), RenderMarkdown(), NumberOutputs(), LinkOutputs(), SplitChapters()):
+    steps = (PlaceCells, NumberCitations, RenderMarkdown, NumberOutputs, LinkOutputs, SplitChapters)
+    for step in (each() for each in steps):
         nb, resources = step.preprocess(nb, resources)
     return nb, resources
 
@@ -224,7 +226,7 @@ def test_attached_picture_becomes_part_of_its_cell():
     ],
 )
 def test_picture_without_description_or_not_in_the_notebook_is_an_input_error(text, complaint):
-    with pytest.raises(InputError, match=rf"q1\.ipynb: .*{complaint}"):
+    with pytest.raises(InputError, match=rf"q1\.ipynb, cell «.*»: .*{complaint}"):
         prepared(attached(text, own=picture()))
 
 
