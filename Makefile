@@ -7,11 +7,11 @@ READY := .venv/ready
 READY_TO_TEST := .venv/ready-to-test
 
 ## DATA      file or folder with faces (empty: drawn faces)
-## PROFILE   quick, compact or seed (notebooks/profiles)
+## PROFILE   quick, compact or seed (notebooks/profiles; empty: quick, on FER2013 compact)
 ## LANGUAGE  zh-TW, en or both (one page with a switch, two PDFs)
 ## FORM      full or short (a PDF of a few pages, hw3-report-short.pdf)
 DATA ?=
-PROFILE ?= quick
+PROFILE ?=
 FORM ?= full
 # Desktops set LANGUAGE to their own (en_GB:en): only the command line counts.
 ifneq ($(origin LANGUAGE),command line)
@@ -90,7 +90,7 @@ bench: $(READY_TO_TEST)  ## Measure docs/performance.md anew (BENCH=reading: one
 	    $(BIN)/python $$script || exit 1; done
 
 lab: $(READY)  ## JupyterLab on the notebooks
-	@$(BIN)/jupyter lab --notebook-dir=notebooks
+	@$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 lint: $(READY_TO_TEST)  ## ruff, mypy, import-linter, notebook hygiene
 	@$(BIN)/ruff check .

@@ -10,11 +10,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fer_lib.emotions import LANGUAGES
+from fer_lib.emotions import EMOTIONS, LANGUAGES
 from fer_lib.errors import InputError, printable
 from fer_lib.models.spec import describe
 from fer_lib.report import execute
@@ -107,14 +106,12 @@ def predict(options: argparse.Namespace) -> None:
     faces = data.load_unlabelled(options.data)
     import_keras()
     from fer_lib import runs
-    from fer_lib.models import augmentation, prediction
+    from fer_lib.models import prediction
 
-    members = runs.members(options.runs, options.run)
-    if not options.views:
-        members = [replace(member, views=(augmentation.View(),)) for member in members]
+    members = runs.members(options.runs, options.run, **_form(options))
     for member in members:
         print(f"fer-lib: answers by {member.title}", file=sys.stderr)
-    probabilities = [member.answers(faces, progress=True) for member in members]
+    probabilities = [member.answers(faces) for member in members]
     prediction.write_answers(options.out, faces, prediction.ensemble(probabilities))
 
 
@@ -128,7 +125,7 @@ def evaluate(options: argparse.Namespace) -> None:
     import_keras()
     from fer_lib import runs
 
-    table = runs.evaluate(options.runs, options.run, splits)
+    table = runs.evaluate(options.runs, options.run, splits, **_form(options))
     strangers = table["model"][table.pop("stranger") & (table["model"] != "")].unique()
     if len(strangers):
         print(
@@ -144,11 +141,19 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def report(options: argparse.Namespace) -> None:
     """Run the notebooks that are stale and write the report as HTML and PDF."""
+    from fer_lib.profiles import default_profile
     from fer_lib.report.build import make_report
 
+    profile = options.profile or default_profile(options.data)
+    if profile == "compact" and not options.profile:
+        print(
+            "fer-lib: these are FER2013's faces: profile compact, whose CNN comes with the package (PROFILE=quick "
+            "trains a small one)",
+            file=sys.stderr,
+        )
     files = make_report(
         options.data,
-        profile=options.profile,
+        profile=profile,
         language=options.language,
         form=options.form,
         settings=_settings(options),
@@ -181,10 +186,20 @@ def sweep(options: argparse.Namespace) -> None:
 
 
 def verify(options: argparse.Namespace) -> None:
-    """Run the notebooks of a report again and compare their numbers with its."""
+    """Run the notebooks of a report again and compare their numbers with its, or tell of pages that were handed in."""
+    if options.pages:
+        from fer_lib.report import handed_in
+
+        table = handed_in.verify_pages(
+            options.pages, source=options.data, out=options.report, repeat=options.repeat
+        )
+        if options.out:
+            handed_in.write_table(table, options.out)
+        print(handed_in.describe(table))
+        return
     from fer_lib.report import verify as again
 
-    verdict = again.verify(options.out, source=options.data)
+    verdict = again.verify(options.report, source=options.data)
     print(again.describe(verdict))
     if verdict.differences:
         raise SystemExit(1)
@@ -228,6 +243,32 @@ def _positive(text: str) -> int:
 
 def _cores() -> int:
     return os.cpu_count() or 1
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run", action="append", default=[],
+        help="a run's id, a model's file (.keras, .h5, .hdf5) or SavedModel, 'newest' (the last CNN that learned from "
+        "such faces) or 'pretrained' (those of the package, the default); several are averaged",
+    )  # fmt: skip
+    parser.add_argument(
+        "--thorough", action="store_true",
+        help="show each of several models every face in all the ways of its training (up to ten), not in two",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scale",
+        default="0-255",
+        help="the pixels that a file's model takes: 0-255 (the default), 0-1 or +-1",
+    )
+    parser.add_argument(
+        "--classes", type=lambda text: text.split(","), default=EMOTIONS, metavar="angry,...",
+        help="the emotions of the outputs of a file's model, if others or in another order than ours",
+    )  # fmt: skip
+
+
+def _form(options: argparse.Namespace) -> dict[str, Any]:
+    """What `_add_models` says of the models beside their names."""
+    return {name: getattr(options, name) for name in ("thorough", "scale", "classes")}
 
 
 def _add_data_commands(parser: argparse.ArgumentParser) -> None:
@@ -275,22 +316,14 @@ def _parser() -> argparse.ArgumentParser:
     answers = commands.add_parser("predict", help="write an answer file id,label")
     answers.add_argument("--data", required=True, help="a test file id,feature")
     answers.add_argument("--out", type=Path, required=True, help="the answer file to write")
-    answers.add_argument(
-        "--run", action="append", default=[],
-        help="a run's id, a .keras file, 'newest' (the last CNN that learned from such faces) or 'pretrained' (those "
-        "of the package, the default); several are averaged",
-    )  # fmt: skip
-    answers.add_argument(
-        "--no-views", dest="views", action="store_false",
-        help="look at each face once only, not also moved, turned, resized and mirrored as in the model's training",
-    )  # fmt: skip
+    _add_models(answers)
     answers.set_defaults(run_command=predict)
 
     judging = commands.add_parser("evaluate", help="say what models are worth on labelled test faces")
     judging.add_argument(
         "--data", default="", help="file or folder with labelled tests (default: drawn faces)"
     )
-    judging.add_argument("--run", action="append", default=[], help="as for predict")
+    _add_models(judging)
     judging.set_defaults(run_command=evaluate)
 
     whole = commands.add_parser("report", help="run what is stale, write the report")
@@ -324,14 +357,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     many.set_defaults(run_command=sweep)
 
-    again = commands.add_parser("verify", help="run a report's notebooks again, compare all numbers")
-    again.add_argument("--out", type=Path, default=execute.ROOT / "report" / "build")
+    again = commands.add_parser(
+        "verify", help="run a report's notebooks again, compare all numbers; or tell of pages handed in"
+    )
+    again.add_argument("pages", nargs="*", type=Path, metavar="PAGE", help="hw3-report.html of each student")
+    again.add_argument(
+        "--report", type=Path, default=execute.ROOT / "report" / "build", metavar="FOLDER",
+        help="the report made here, to verify or to compare pages with",
+    )  # fmt: skip
     again.add_argument("--data", default="", help="where its faces are now (default: where they were)")
+    again.add_argument("--repeat", action="store_true", help="run here what pages were made with, once each")
+    again.add_argument("--out", type=Path, metavar="FILE.csv", help="write the table of pages there too")
     again.set_defaults(run_command=verify)
 
     for command in (training, whole):
         command.add_argument("--data", default="", help="file or folder (default: drawn faces)")
-        command.add_argument("--profile", default="quick", help="a file in notebooks/profiles")
+        command.add_argument(
+            "--profile",
+            default="quick" if command is training else "",
+            help="a file in notebooks/profiles (default: quick; of a report on FER2013's faces, compact)",
+        )
         command.add_argument(
             "--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="a parameter"
         )

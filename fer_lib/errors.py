@@ -1,4 +1,4 @@
-"""The one exception that users see, and the check that names the near miss."""
+"""The one exception that users see, and hints at the near miss."""
 
 from __future__ import annotations
 
@@ -37,3 +37,9 @@ def require_known(name: str, known: Iterable[str], what: str, *, meant: Iterable
         near = difflib.get_close_matches(name, [*names, *meant], 1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}."
         raise InputError(f"Unknown {what}: {name}; {hint}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the name that was meant, or nothing."""
+    near = difflib.get_close_matches(name, [str(k) for k in known], 1, cutoff=0.6)
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -1,12 +1,15 @@
-"""Atomic writes and folder locks."""
+"""Atomic writes, folder locks, hashes."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -47,6 +50,15 @@ def atomic_write(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def digest(*parts: Any) -> str:
+    """A hash of what is in files (paths) and of plain values that JSON can keep."""
+    contents = (
+        part.read_bytes() if isinstance(part, Path) else json.dumps(part, sort_keys=True).encode()
+        for part in parts
+    )
+    return hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in contents)).hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

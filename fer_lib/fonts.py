@@ -2,7 +2,7 @@
 
 The wheel's Noto CJK fonts show Simplified Chinese forms; the Traditional ones, with punctuation in the middle
 of its square, stand behind the OpenType feature `locl` for the language ZHT, which few programs ask for.
-The fonts made here show them in every program. They go to the user's cache, once; nothing is installed.
+The fonts made here show them in every program. They go to Matplotlib's cache, once; nothing is installed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ import functools
 import importlib.metadata
 import importlib.util
 import io
-import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from fontTools.ttLib import TTFont
@@ -38,24 +35,23 @@ def chinese_font(family: str = FAMILY) -> Path:
     """The font file of a family, `FAMILY` or `SERIF_FAMILY`; made on the first call, which takes a second.
 
     Raises:
-        InputError: The wheel is not installed, or neither the cache nor the temporary folder can be written.
+        InputError: The wheel is not installed, or no folder for it can be written.
     """
+    import matplotlib as mpl
+
     source = _wheel() / _SOURCES[family]
-    name = Path(f"fonts-{importlib.metadata.version('mplfonts')}-{_BUILD}") / f"{family.replace(' ', '')}.otf"
-    folders = list(_cache_folders())
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    data = _traditional(source, family)
-    for folder in folders:
-        try:
-            with atomic_write(folder / name) as temporary:
+    try:
+        cache = Path(mpl.get_cachedir()) / f"fer-lib-{importlib.metadata.version('mplfonts')}-{_BUILD}"
+        path = cache / f"{family.replace(' ', '')}.otf"
+        if not path.is_file():
+            data = _traditional(source, family)
+            with atomic_write(path) as temporary:
                 temporary.write_bytes(data)
-        except OSError:
-            continue
-        return folder / name
-    tried = " or ".join(map(str, folders))
-    raise InputError(f"no font can be kept in {tried}; set XDG_CACHE_HOME to a folder to write in.")
+    except OSError as error:
+        raise InputError(
+            f"No font can be kept ({error}); set MPLCONFIGDIR to a folder to write in."
+        ) from None
+    return path
 
 
 def use_in_matplotlib() -> None:
@@ -143,13 +139,3 @@ def _wheel() -> Path:
             "the package mplfonts, which holds the Chinese fonts, is not installed; run `make setup`."
         )
     return Path(spec.submodule_search_locations[0]) / "fonts"
-
-
-def _cache_folders() -> Iterator[Path]:
-    """Where the fonts may go, best first."""
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    if Path(cache).is_absolute():
-        yield Path(cache) / "fer-lib"
-    else:
-        yield Path("~/.cache/fer-lib").expanduser()
-    yield Path(tempfile.gettempdir()) / f"fer-lib-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"

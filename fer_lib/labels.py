@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
 from fer_lib.files import REPORT
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FOLDER = REPORT / "labels"
 """One file for each of `LANGUAGES`, with the same keys."""
@@ -51,3 +55,18 @@ def format_number(value: float, spec: str = "") -> str:
     """
     text = format(value, spec)
     return "\N{MINUS SIGN}" + text[1:] if text.startswith("-") else text
+
+
+def format_interval(value: float, low: float, high: float, spec: str = ".2f") -> str:
+    """A number with its 95% interval, such as "58.7% [55.4, 61.8]"; without it, or empty, where it is not known."""
+    number = "" if math.isnan(value) else format_number(value, spec)
+    if math.isnan(low):
+        return number
+    ends = ", ".join(format_number(end, spec).removesuffix("%") for end in (low, high))
+    return f"{number} [{ends}]"
+
+
+def interval_texts(frame: pd.DataFrame, column: str, spec: str = ".2f") -> list[str]:
+    """A column with the intervals in the columns of its name with `_low` and `_high`, as `format_interval` has them."""
+    value, low, high = (frame[f"{column}{suffix}"] for suffix in ("", "_low", "_high"))
+    return [format_interval(*numbers, spec=spec) for numbers in zip(value, low, high, strict=True)]

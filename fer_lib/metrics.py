@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ Z95 = 1.959963984540054
 SIGNIFICANT = 0.05
 """A difference with a smaller probability under equal models counts as one."""
 
+RESAMPLES = 2000
+"""Bootstrap samples behind an interval."""
+
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -31,6 +35,57 @@ class Accuracy:
     def as_dict(self) -> dict[str, Any]:
         """The same as plain numbers, for JSON and for prose."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic of faces with its 95% bootstrap interval; NaN where there are too few faces for one."""
+
+    value: float
+    low: float
+    high: float
+    faces: int
+
+    @property
+    def above_0(self) -> bool:
+        """Whether the whole interval lies above 0."""
+        return self.low > 0
+
+    @property
+    def below_0(self) -> bool:
+        """Whether the whole interval lies below 0."""
+        return self.high < 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain numbers, for JSON and for prose."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Whether a model tells the classes apart, or does little more than to give one answer always.
+
+    Attributes:
+        label: The class that it gives to most faces, 0-6.
+        share: Share of the faces that get this class.
+        majority: Share of the most frequent true class: the accuracy of always answering that one.
+        accuracy: The accuracy, with its interval.
+    """
+
+    label: int
+    share: float
+    majority: float
+    accuracy: Accuracy
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether one answer is nearer to being given to all faces than to being as frequent as a class can be."""
+        return self.share > (1 + self.majority) / 2
+
+    @property
+    def learned(self) -> bool:
+        """Whether the model is neither one-sided nor, by its interval, as good as always answering the same."""
+        return self.accuracy.low > self.majority and not self.one_sided
 
 
 @dataclass(frozen=True)
@@ -114,6 +169,88 @@ def accuracy(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int6
     right = int(np.sum(probabilities.argmax(axis=1) == labels))
     low, high = wilson_interval(right, len(labels))
     return Accuracy(right / len(labels) if len(labels) else math.nan, low, high, len(labels))
+
+
+def majority(train: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> Accuracy:
+    """The accuracy on `labels` (n,) of always answering the most frequent class of the training labels."""
+    return accuracy(
+        np.eye(len(EMOTIONS), dtype=np.float32)[[np.bincount(train).argmax()] * len(labels)], labels
+    )
+
+
+def answers(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> Answers:
+    """What a model of these probabilities (n, 7) answers most, beside the labels (n,)."""
+    counts = np.bincount(probabilities.argmax(axis=1), minlength=len(EMOTIONS))
+    majority = float(np.bincount(labels).max() / len(labels))
+    share = float(counts.max() / len(labels))
+    return Answers(int(counts.argmax()), share, majority, accuracy(probabilities, labels))
+
+
+def bootstrap(
+    statistic: Callable[..., Any], *columns: npt.NDArray[Any], resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate:
+    """A statistic of faces with its 95% percentile interval over samples of the faces, drawn with replacement.
+
+    Efron, "Bootstrap Methods: Another Look at the Jackknife" (1979). It covers the choice of the faces, not that of the
+    seed that a model was trained with.
+
+    Args:
+        statistic: From columns to a number, such as `np.mean`.
+        *columns: Arrays (n, ...) with a row for each face. They are resampled together, so that the difference of two
+            models on the same faces is a paired one.
+        resamples: How many samples.
+        seed: Decides the samples.
+    """
+    faces = len(columns[0])
+    value = float(statistic(*columns)) if faces else math.nan
+    if faces < 2 or math.isnan(value):
+        return Estimate(value, math.nan, math.nan, faces)
+    samples = np.random.default_rng(seed).integers(faces, size=(resamples, faces))
+    found = [statistic(*(column[sample] for column in columns)) for sample in samples]
+    low, high = np.nanquantile(found, [0.025, 0.975])
+    return Estimate(value, float(low), float(high), faces)
+
+
+def mean_intervals(values: npt.NDArray[np.float64], *, seed: int = 0) -> npt.NDArray[np.float64]:
+    """The mean of each column (n, k) over faces with its 95% bootstrap interval: value, low and high, (k, 3)."""
+    found = [bootstrap(np.mean, column, seed=seed) for column in values.T]
+    return np.array([(one.value, one.low, one.high) for one in found])
+
+
+def difference_within(
+    values: npt.NDArray[np.float64], chosen: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64]
+) -> float:
+    """How much higher the values of the chosen faces are than those of the others of the same group.
+
+    The least-squares coefficient of `chosen` beside an effect of each group: the groups' differences, weighted by
+    n₁n₀ / (n₁ + n₀). NaN where no group has faces of both kinds.
+
+    Args:
+        values: Float (n,).
+        chosen: Bool (n,).
+        groups: Integers from 0, (n,).
+    """
+    ones, zeros = (np.bincount(groups[kind], minlength=groups.max() + 1) for kind in (chosen, ~chosen))
+    first, second = (
+        np.bincount(groups[kind], values[kind], minlength=groups.max() + 1) for kind in (chosen, ~chosen)
+    )
+    both = (ones > 0) & (zeros > 0)
+    if not both.any():
+        return math.nan
+    ones, zeros = ones[both], zeros[both]
+    weights = ones * zeros / (ones + zeros)
+    return float(np.average(first[both] / ones - second[both] / zeros, weights=weights))
+
+
+def lost_share(rates: npt.NDArray[np.float64]) -> float:
+    """The share of an accuracy that is lost: how often each face is classified correctly, before and after, (n, 2)."""
+    before, after = rates.mean(axis=0)
+    return float(1 - after / before) if before else math.nan
+
+
+def extra_loss(rates: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    """How much larger the `lost_share` of another model is than that of the first, on the same faces."""
+    return lost_share(other) - lost_share(rates)
 
 
 def confusion_matrix(
@@ -229,6 +366,18 @@ def mcnemar(right: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> dict[
     n = first + second
     tail = sum(math.comb(n, k) for k in range(min(first, second) + 1))
     return {"only_first": first, "only_second": second, "p": min(1.0, 2 * tail / 2**n)}
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """What repeated measurements say: `count`, `mean`, `deviation` (of a sample; NaN for one), `low` and `high`."""
+    found = np.asarray(values, np.float64)
+    return {
+        "count": len(found),
+        "mean": float(found.mean()),
+        "deviation": float(found.std(ddof=1)) if len(found) > 1 else math.nan,
+        "low": float(found.min()),
+        "high": float(found.max()),
+    }
 
 
 def p_value(p: float) -> str:

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from fer_lib import data
 from fer_lib.errors import InputError, require_known
-from fer_lib.models.spec import SETTINGS, ModelSpec, Recipe, dnn_width, from_settings
+from fer_lib.models.spec import DEPTHS, SETTINGS, ModelSpec, Recipe, dnn_width, from_settings
 
 FOLDER = Path(__file__).parents[1] / "notebooks" / "profiles"
+
+FER2013 = "849c863cd479946e"
+"""The fingerprint of FER2013's 28,709 training faces, in whatever file they come."""
 
 
 def profile_names() -> list[str]:
     """The profiles there are."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def default_profile(source: str) -> str:
+    """The profile of a report that names none: of FER2013's faces the one whose network comes with the package.
+
+    Raises:
+        InputError: The data cannot be loaded.
+    """
+    return "quick" if data.is_drawn(source) or data.load(source).fingerprint() != FER2013 else "compact"
 
 
 def read_profile(name: str) -> dict[str, dict[str, Any]]:
@@ -59,3 +74,27 @@ def settings(
     if match and not values.get("WIDTH", 1):
         values["WIDTH"] = dnn_width(match, values.get("DEPTH") or None)
     return from_settings(values)
+
+
+def rivals(depths: str, spec: ModelSpec, *, match: int) -> list[ModelSpec]:
+    """DNNs like another one, but of other depths, each with about a given number of parameters, where there is one.
+
+    Args:
+        depths: Numbers of hidden layers with blanks between, such as "1 2 3"; "" for none.
+        spec: The other DNN.
+        match: How many parameters each shall have.
+
+    Raises:
+        InputError: A depth is none that the DNN can have.
+    """
+    for depth in depths.split():
+        if not (depth.isdecimal() and int(depth) in DEPTHS["dnn"]):
+            raise InputError(
+                f"RIVALS must be numbers of hidden layers from {DEPTHS['dnn'][0]} to {DEPTHS['dnn'][-1]} with blanks "
+                f'between, such as "1 2 3", but was {depths!r}.'
+            )
+    found = list[ModelSpec]()
+    for layers in sorted(set(map(int, depths.split()))):
+        with suppress(InputError):  # of a very small network there may be none of this depth
+            found.append(replace(spec, depth=layers, width=dnn_width(match, layers)))
+    return [one for one in found if one.record != spec.record]

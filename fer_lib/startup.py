@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Any
@@ -27,6 +28,15 @@ def mute_compiled_code() -> None:
     if "ipykernel" in sys.modules:
         with open(os.devnull, "wb") as nothing:  # noqa: PTH123 (a descriptor is wanted)
             os.dup2(nothing.fileno(), 2)
+
+
+def mute_retracing() -> None:
+    """Drop TensorFlow's warning of "retracing": each of several models needs a compiled function of its own."""
+    logging.getLogger("tensorflow").addFilter(_is_no_retracing)
+
+
+def _is_no_retracing(record: logging.LogRecord) -> bool:
+    return "retracing" not in record.getMessage()
 
 
 def progress_options(description: str) -> dict[str, Any]:

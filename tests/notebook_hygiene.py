@@ -9,7 +9,8 @@ from typing import Any
 
 from jinja2 import meta
 
-from fer_lib.report.display import environment
+from fer_lib.report.authorship import SHIPPED, listing
+from fer_lib.report.passages import environment
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 LANGUAGES = ("zh-TW", "en")
@@ -18,6 +19,7 @@ MAX_LINES = 25
 
 _PASSAGE = re.compile(r"%%prose(?: +(\S+))?\n")
 _LINK = re.compile(r"\]\(#([\w.-]+)\)")
+_CITED = re.compile(r"@([a-z]+\d{4})")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -66,7 +68,7 @@ def passage_problems(cells: list[dict[str, Any]]) -> list[str]:
         pair = f"the passages {cell['id']} and {other['id']}"
         if (language, after) != LANGUAGES:
             return [f"{pair} are in {language} and {after}; they must be in zh-TW and en"]
-        for what, of in (("names", names), ("links", links), ("tags", tags)):
+        for what, of in (("names", names), ("links", links), ("citations", citations), ("tags", tags)):
             if difference := of(cell) ^ of(other):
                 found.append(f"{pair} differ in {what}: {', '.join(sorted(difference))}")
     return found
@@ -80,6 +82,11 @@ def names(cell: dict[str, Any]) -> set[str]:
 def links(cell: dict[str, Any]) -> set[str]:
     """What a passage links to."""
     return set(_LINK.findall(_text(cell)))
+
+
+def citations(cell: dict[str, Any]) -> set[str]:
+    """The works that a passage cites."""
+    return set(_CITED.findall(_text(cell)))
 
 
 def tags(cell: dict[str, Any]) -> set[str]:
@@ -106,11 +113,12 @@ def _is_plain(node: ast.Assign) -> bool:
 
 def main() -> int:
     """Print what is wrong with any notebook; exit status 1 if anything is."""
-    lines = [
-        f"{path.name}: {problem}"
-        for path in sorted(NOTEBOOKS.glob("*.ipynb"))
-        for problem in problems(json.loads(path.read_text(encoding="utf-8")))
-    ]
+    notebooks = {
+        path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(NOTEBOOKS.glob("*.ipynb"))
+    }
+    lines = [f"{name}: {problem}" for name, notebook in notebooks.items() for problem in problems(notebook)]
+    if SHIPPED.read_text(encoding="utf-8") != listing(notebooks.values()):
+        lines.append(f"{SHIPPED} is not of these notebooks; run .venv/bin/python tools/list_lines.py")
     print(*lines, sep="\n", end="\n" if lines else "")
     return bool(lines)
 

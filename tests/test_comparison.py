@@ -10,6 +10,7 @@ import pytest
 from fer_lib import runs
 from fer_lib.data.faces import FaceSplits
 from fer_lib.errors import InputError
+from fer_lib.models.prediction import correct_when_shifted, predict
 from fer_lib.models.spec import ModelSpec, Recipe
 
 RECIPE = Recipe(epochs=1, batch_size=64, optimizer="Adam")
@@ -20,8 +21,7 @@ def written_run(folder, **record):
     metrics = {
         "parameters": 10,
         "multiply_adds": 2_000_000,
-        "training_accuracy": 0.6,
-        "accuracy": {"validation": {"value": 0.5}},
+        "accuracy": {"training": {"value": 0.6}, "validation": {"value": 0.5}},
         "cpu_seconds": {"epoch": 9.0, "thousand_predictions": 0.25},
     }
     (folder / "run.json").write_text(json.dumps(record))
@@ -120,3 +120,24 @@ def test_division_without_validation_holds_nothing_out(photographs):
 def test_division_by_an_impossible_seed_is_refused(photographs, seed):
     with pytest.raises(InputError, match="The seed must be"):
         runs.divide(photographs, RECIPE, seed=seed)
+
+
+def test_dnns_are_compared_with_a_cnn_on_the_same_faces(pair, photographs):
+    truth = runs.faces_of(pair[0], photographs)[1].known_labels
+    found = runs.compare_dnns(pair[0], pair, truth)
+    assert found["layers"].tolist() == [9, 9]
+    right = [run.probabilities("validation").argmax(axis=1) == truth for run in pair]
+    assert found["accuracy"].tolist() == [np.mean(one) for one in right]
+    assert found["ahead"].tolist() == pytest.approx([0, right[0].mean() - right[1].mean()])
+    assert (found["ahead_low"] <= found["ahead"]).all() and found.loc[0, "verdict"] == "similar"
+
+
+def test_shifted_faces_are_answered_in_four_directions(pair, photographs):
+    faces = photographs.train[:20]
+    shares = correct_when_shifted(pair[0].model, faces, [0, 3])
+    assert shares.shape == (20, 2)
+    assert shares[:, 0].mean() == np.mean(predict(pair[0].model, faces).argmax(axis=1) == faces.labels)
+    rolled = [np.pad(faces.pixels, ((0, 0), (3, 3), (3, 3)), mode="edge")[:, y : y + 48, x : x + 48]
+              for y, x in ((0, 3), (6, 3), (3, 0), (3, 6))]  # fmt: skip
+    answers = [predict(pair[0].model, replace(faces, pixels=one)).argmax(axis=1) for one in rolled]
+    np.testing.assert_allclose(shares[:, 1], np.mean([one == faces.labels for one in answers], axis=0))

@@ -1,12 +1,11 @@
 """Notebooks by papermill: which parameters they get, when they are stale, how they fail. Kernels are real."""
 
-import io
 import json
 import signal
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -28,6 +27,7 @@ class Notebook:
     """A project of one notebook, `q1_cnn`, and a kernel that outlives it."""
 
     project: Project
+    patch: pytest.MonkeyPatch
     kernel: object
 
     def write(self, *cells: str, parameters: str = PARAMETERS) -> None:
@@ -36,8 +36,10 @@ class Notebook:
     def run(self, *, fingerprint: str = "f0", own_kernel: bool = False, **changes: object) -> bool:
         """Execute the notebook; whether it was stale."""
         given = {**execute.resolve("quick")["q1_cnn"], "RUN_ROOT": str(self.project.root / "runs"), **changes}
-        kernel = None if own_kernel else self.kernel
-        return execute.execute("q1_cnn", given, self.out, fingerprint=fingerprint, kernel=kernel)[1]
+        with self.patch.context() as patch:
+            if not own_kernel:
+                patch.setattr(execute, "_kernel", lambda: nullcontext(self.kernel))
+            return execute.execute("q1_cnn", given, self.out, fingerprint=fingerprint)[1]
 
     @property
     def out(self) -> Path:
@@ -51,15 +53,15 @@ class Notebook:
 @pytest.fixture(scope="module")
 def kernel():
     with execute._kernel() as manager:
-        yield SimpleNamespace(manager=manager, terminal=io.StringIO())
+        yield manager
 
 
 @pytest.fixture
-def notebook(tmp_path, kernel):
+def notebook(tmp_path, kernel, monkeypatch):
     with entered(tmp_path / "project") as project:
         project.chapters("q1_cnn")
         project.profile("quick", "q1_cnn: {RATE: 1e-3}\n")
-        made = Notebook(project, kernel)
+        made = Notebook(project, monkeypatch, kernel)
         made.write("print(RATE)")
         yield made
 
@@ -238,13 +240,13 @@ def test_damaged_executed_notebook_is_one_sentence(notebook):
         notebook.run()
 
 
-def test_braces_in_the_names_of_folders_are_no_parameters(tmp_path, kernel):
+def test_braces_in_the_names_of_folders_are_no_parameters(tmp_path):
     with entered(tmp_path / "{HW} #3") as project:
         project.chapters("a")
         project.profile("quick", "")
         project.write("a", PARAMETERS, "print(SEED)")
         given = execute.resolve("quick")["a"]
-        assert execute.execute("a", given, project.root / "{out}", fingerprint="", kernel=kernel)[1]
+        assert execute.execute("a", given, project.root / "{out}", fingerprint="")[1]
 
 
 def test_notebook_without_a_parameter_for_it_is_told_the_language(notebook):

@@ -1,6 +1,7 @@
 """The words of figures, captions and the page, in both languages."""
 
 import json
+import math
 import re
 import string
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from conftest import ROOT
 from fer_lib.data.faces import REGIONS
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
-from fer_lib.labels import format_number, label_file, labels
+from fer_lib.labels import format_interval, format_number, label_file, labels
 
 FILES = {language: label_file(language) for language in LANGUAGES}
 CAPTIONS = {language: file["captions"] for language, file in FILES.items()}
@@ -129,3 +130,16 @@ def test_unknown_language_is_an_input_error_that_names_the_languages():
 )
 def test_negative_numbers_have_a_true_minus_sign(value, spec, text):
     assert format_number(value, spec) == text
+
+
+@pytest.mark.parametrize(
+    ("numbers", "spec", "text"),
+    [
+        ((0.587, 0.554, 0.618), ".1%", "58.7% [55.4, 61.8]"),
+        ((-0.13, -0.3, 0.03), ".2f", "−0.13 [−0.30, 0.03]"),
+        ((0.5, math.nan, math.nan), ".2f", "0.50"),
+        ((math.nan, math.nan, math.nan), ".2f", ""),
+    ],
+)
+def test_an_interval_stands_in_brackets_after_its_number(numbers, spec, text):
+    assert format_interval(*numbers, spec=spec) == text

@@ -157,3 +157,70 @@ def test_a_confusion_comes_with_its_interval():
     assert (found.count, found.share) == (10, 0.25)
     assert (found.low, found.high) == metrics.wilson_interval(10, 40)
     assert metrics.confusions(matrix) == [found]
+
+
+def test_majority_is_the_accuracy_of_the_most_frequent_training_class():
+    found = metrics.majority(np.array([3, 3, 0]), np.array([3, 0, 0, 0]))
+    assert (found.value, found.faces) == (0.25, 4)
+
+
+def test_spread_of_one_value_has_no_deviation():
+    assert metrics.spread([0.5, 0.7])["deviation"] == pytest.approx(0.1 * 2**0.5)
+    assert np.isnan(metrics.spread([0.5])["deviation"])
+    assert metrics.spread([0.5, 0.7, 0.6]) == pytest.approx(
+        {"count": 3, "mean": 0.6, "deviation": 0.1, "low": 0.5, "high": 0.7}
+    )
+
+
+def test_bootstrap_interval_of_a_mean_is_that_of_theory():
+    values = np.random.default_rng(3).normal(5, 2, 400)
+    found = metrics.bootstrap(np.mean, values)
+    error = values.std() / np.sqrt(400)
+    assert (found.value, found.faces) == (pytest.approx(values.mean()), 400)
+    assert [found.low, found.high] == pytest.approx(
+        [values.mean() - 1.96 * error, values.mean() + 1.96 * error], abs=0.15 * error
+    )
+    assert found.above_0 and not found.below_0
+
+
+def test_bootstrap_resamples_columns_together():
+    values = np.random.default_rng(0).normal(size=50)
+    found = metrics.bootstrap(lambda a, b: np.mean(a - b), values + 1, values)
+    assert [found.value, found.low, found.high] == pytest.approx([1, 1, 1])
+
+
+@pytest.mark.parametrize("values", [[], [0.5], [np.nan, 1]])
+def test_too_few_faces_have_no_interval_and_so_no_sign(values):
+    found = metrics.bootstrap(np.mean, np.array(values))
+    assert np.isnan([found.low, found.high]).all()
+    assert not found.above_0 and not found.below_0
+
+
+def test_difference_within_groups_is_the_coefficient_of_least_squares():
+    rng = np.random.default_rng(1)
+    groups, chosen = rng.integers(0, 4, 90), rng.random(90) < 0.3
+    groups[:3], chosen[:3] = 5, True  # a group of one kind says nothing
+    values = groups + 0.5 * chosen + rng.normal(size=90)
+    design = np.column_stack([chosen, groups[:, np.newaxis] == np.unique(groups)])
+    expected = np.linalg.lstsq(design.astype(float), values, rcond=None)[0][0]
+    assert metrics.difference_within(values, chosen, groups) == pytest.approx(expected)
+    assert np.isnan(metrics.difference_within(values, chosen, np.where(chosen, 0, 1)))
+
+
+def test_lost_accuracy_is_a_share_of_what_there_was():
+    first, second = np.array([[1, 1], [1, 0.5], [0, 0]]), np.array([[1, 0], [0, 0], [1, 0.5]])
+    assert metrics.lost_share(first) == pytest.approx(0.25)
+    assert metrics.extra_loss(first, second) == pytest.approx(0.75 - 0.25)
+
+
+@pytest.mark.parametrize(
+    ("right", "given", "learned", "one_sided"),
+    # right answers of 100 faces in 5 classes, and how many others get class 0: chance, learned, and nearly one answer
+    [(20, 0, False, False), (60, 0, True, False), (45, 50, True, False), (34, 66, False, True)],
+)
+def test_a_model_that_nearly_always_gives_one_answer_has_not_learned(right, given, learned, one_sided):
+    labels = np.arange(100) % 5
+    predicted = np.where(np.arange(100) < right, labels, (labels + 1) % 5)
+    predicted[right : right + given] = 0
+    found = metrics.answers(np.eye(7, dtype=np.float32)[predicted], labels)
+    assert (found.majority, found.learned, found.one_sided) == (0.2, learned, one_sided)

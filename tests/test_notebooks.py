@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 from fer_lib.models.spec import ModelSpec, Recipe
-from fer_lib.report.display import fill
+from fer_lib.report.passages import fill
 
 
 def cells(name: str) -> list[dict]:

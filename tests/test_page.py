@@ -228,7 +228,7 @@ def test_printed_from_the_browser_it_is_a4_without_what_paper_cannot_do(opened: 
 
 def test_the_script_and_styles_are_light() -> None:
     templates = Path(__file__).parents[1] / "report" / "templates"
-    files = [*templates.glob("hw3/page.*"), *templates.glob("interactive/*.[cj]s*")]
+    files = [*templates.glob("hw3/page.*"), *templates.glob("outputs/*.[cj]s*")]
     assert sum(path.stat().st_size for path in files) < 100_000
 
 

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from fer_lib import plots
+from fer_lib import plots, published
 from fer_lib.emotions import EMOTION_NAMES, LANGUAGES
 from fer_lib.errors import InputError
 from fer_lib.labels import labels
@@ -77,7 +77,29 @@ RELIABILITY = (
 
 MATRIX = np.random.default_rng(0).integers(1, 900, (7, 7))
 
+
+def stages(*sizes, convolutions=True):
+    """A network of convolutions with a residual block, and dense layers."""
+    rows = [("input", 1, 0, 48, 1, "")]
+    rows += [("conv", 2, 3, 48, 64, ""), ("residual", 3, 3, 6, 512, "pool")] * convolutions
+    rows += [("dense", 1, 0, 1, size, "" if i else "average") for i, size in enumerate(sizes)]
+    rows += [("output", 1, 0, 1, 7, "")]
+    frame = pd.DataFrame(rows, columns=["kind", "count", "kernel", "height", "channels", "step"])
+    return frame.assign(width=frame["height"])
+
+
+RESULTS = published.scale(
+    {"cnn": {split: {"value": 0.43, "low": 0.41, "high": 0.45} for split in ("validation", "public")}},
+    {"validation": 0.251, "public": 0.249},
+    fer2013=True,
+)
+
 FIGURES = {
+    "network_diagram": lambda language: plots.network_diagram(stages(4096, 512), language=language),
+    "network_diagram_long": lambda language: plots.network_diagram(
+        stages(*range(33, 42), convolutions=False), language=language
+    ),
+    "accuracy_scale": lambda language: plots.accuracy_scale(RESULTS, language=language),
     "training_curves": lambda language: plots.training_curves(history(), language=language),
     "compare_curves": lambda language: plots.compare_curves(
         {"CNN": history(), "DNN": history(3)}, language=language
@@ -106,6 +128,19 @@ FIGURES = {
         dict.fromkeys((*METHODS, "random"), np.linspace(0.9, 0.1, 5)),
         dict.fromkeys((*METHODS, "random"), np.linspace(0.1, 0.9, 5)),
         dict.fromkeys(METHODS, np.array([1, 0.2, 0.1])),
+        language=language,
+    ),
+    "control_intervals": lambda language: plots.control_intervals(
+        [labels(language)[f"control_{name}"] for name in ("trained", "shuffled", "spread", "narrow")],
+        np.array([[2.3, 2, 2.6], [1.1, 1, 1.2], [1.8, 1.7, 1.9], [2.1, 2, 2.2]]),
+        xlabel=labels(language)["heat_on_features"],
+    ),
+    "accuracy_by_shift": lambda language: plots.accuracy_by_shift(
+        [0, 2, 4],
+        {
+            name: np.linspace([0.5, 0.45, 0.55], [0.3, 0.2, 0.4], 3)
+            for name in ("CNN", *(labels(language)["dnn_of_depth"].format(layers=n) for n in (9, 1)))
+        },
         language=language,
     ),
     "filter_grid": lambda language: plots.filter_grid(
@@ -383,6 +418,16 @@ def test_evidence_has_a_line_for_each_method_and_the_random_order_where_there_is
     assert {"Gradient", "RISE", "Random order"} <= {text.get_text() for text in figure.legends[0].get_texts()}
 
 
+def test_controls_stand_below_what_was_measured_each_with_its_interval():
+    estimates = np.array([[2.3, 2, 2.6], [1.1, 1, 1.2]])
+    ax = plots.control_intervals(["Trained", "Untrained"], estimates, xlabel="Ratio").axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["Trained", "Untrained"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+    assert [line.get_xdata().tolist() for line in ax.lines[1:]] == [[2.3], [1.1]]
+    spans = [bar.get_segments()[0][:, 0].tolist() for bar in ax.collections]
+    assert spans == [[2, 2.6], [1, 1.2]]
+
+
 def test_bars_have_the_share_of_each_class_in_its_split_and_the_legend_counts_them():
     figure = plots.class_shares({"Training": [30, 0, 10, 0, 0, 0, 0], "Test": [0] * 7})
     bars = [bar.get_height() for bar in figure.axes[0].patches]
@@ -407,3 +452,16 @@ def test_rows_of_pictures_have_their_names_headings_and_captions():
     )
     assert len(figure.axes[0].images) == 5
     assert set(strings(figure)) == {"A", "B", "1", "2", "3", "4", "5", "x", "y", "z"}
+
+
+def test_network_diagram_names_the_stages_their_sizes_and_what_stands_between():
+    said = strings(plots.network_diagram(stages(512)))
+    assert {"48×48×64", "6×6×512", "512", "7", "conv 3×3\n× 2", "residual block\n× 3"} <= set(said)
+    assert {"max\npool", "global\naverage"} <= set(said)
+
+
+def test_accuracy_scale_has_a_row_for_each_result_and_says_its_accuracies():
+    figure = plots.accuracy_scale(RESULTS)
+    rows = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert rows[:3] == ["Guessing at random", "Always the most frequent class", "CNN of this report"]
+    assert {"14.3%", "25.1% / 24.9%", "43.0% / 43.0%", "71.2%"} <= set(strings(figure))

@@ -21,8 +21,9 @@ from fer_lib.report import execute
 from fer_lib.report.build import make_report, read_record
 
 SMALL = {
-    "EPOCHS": "2", "WIDTH": "0.05", "TRAIN_LIMIT": "200", "STEPS": "5", "FILTERS": "6",
-    "PER_EMOTION": "3", "MISTAKES": "4", "METHOD": "gradient", "COMPARED": "1", "SHUFFLED": "2",
+    "EPOCHS": "2", "SEEDS": "1", "WIDTH": "0.05", "TRAIN_LIMIT": "200", "STEPS": "5", "FILTERS": "6",
+    "PER_EMOTION": "3", "MISTAKES": "4", "METHOD": "gradient", "COMPARED": "1", "CONTROLS": "1", "SHUFFLED": "2",
+    "RIVALS": "1", "SHIFTED": "20",
 }  # fmt: skip
 HOSTILE = '<script>alert(1)</script> #import "x" $\\input{/etc/passwd}$ *b* _i_ {{ x }}'
 TITLE = {"name": HOSTILE, "department": "CS 3", "collaborators.q2": f"A. Chen {HOSTILE}"}
@@ -81,7 +82,8 @@ def test_every_question_is_quoted_in_page_and_pdf(made):
 def test_dangerous_names_appear_as_text(made):
     _, page, text = made
     assert page.get_text().count(HOSTILE) == 2
-    assert not page.find_all("script", string=re.compile("alert"))
+    scripts = page.select("script:not([type])")  # the record is data
+    assert scripts and not any("alert" in script.string for script in scripts)
     assert squeezed(HOSTILE) in squeezed(text) and squeezed(TITLE["collaborators.q2"]) in squeezed(text)
 
 

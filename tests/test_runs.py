@@ -1,6 +1,8 @@
 import csv
 import json
+import re
 import shutil
+import subprocess
 from dataclasses import asdict, replace
 
 import keras
@@ -13,10 +15,10 @@ from fer_lib import runs
 from fer_lib.data.faces import Faces, FaceSplits
 from fer_lib.errors import InputError
 from fer_lib.models import architectures, checkpoints, prediction, pretrained
-from fer_lib.models.augmentation import Augmentation, views
+from fer_lib.models.augmentation import Augmentation, View, views
 from fer_lib.models.spec import ModelSpec, Recipe
 from fer_lib.report import execute
-from fer_lib.runs import trainer
+from fer_lib.runs import environment, trainer
 
 SPEC = ModelSpec("cnn", width=0.05, conv_dropout=0.1, dense_dropout=0.1)
 RECIPE = Recipe(epochs=2, batch_size=64, optimizer="Adam")
@@ -37,7 +39,7 @@ def test_complete_run_holds_all_artifacts_and_no_checkpoint(run):
     assert names == {"run.json", "history.csv", "metrics.json", "predictions.npz", "model.keras"}
     assert run.record["status"] == "complete"
     assert len(run.history) == 2
-    assert set(run.metrics["accuracy"]) == {"validation", "public", "private"}
+    assert set(run.metrics["accuracy"]) == {"training", "validation", "public", "private"}
 
 
 def test_stored_predictions_are_the_models_and_give_the_stored_accuracy(run, splits):
@@ -47,6 +49,56 @@ def test_stored_predictions_are_the_models_and_give_the_stored_accuracy(run, spl
     )
     right = np.mean(probabilities.argmax(axis=1) == splits.tests["public"].labels)
     assert run.metrics["accuracy"]["public"]["value"] == pytest.approx(right)
+
+
+def test_training_accuracy_is_that_of_the_final_weights(run, splits):
+    learned, _ = runs.faces_of(run, splits)
+    right = prediction.predict(run.model, learned).argmax(axis=1) == learned.labels
+    assert run.metrics["accuracy"]["training"]["value"] == pytest.approx(right.mean())
+    table = runs.accuracies(run, splits).set_index("split")
+    assert table.loc["training", "accuracy"] == pytest.approx(right.mean())
+    facts = run.facts(splits)
+    assert facts["gap"] == pytest.approx(
+        100 * (right.mean() - facts["accuracy"]["validation"]["value"]), abs=1e-6
+    )
+
+
+def test_run_whose_training_accuracy_was_never_measured_is_measured_when_it_is_found(run, root, splits):
+    path = run.path / "metrics.json"
+    before = json.loads(path.read_text())
+    accuracy = {key: value for key, value in before["accuracy"].items() if key != "training"}
+    path.write_text(json.dumps({**before, "accuracy": accuracy}))
+    again = runs.train_or_reuse(splits, SPEC, RECIPE, root=root, progress=False)
+    assert again.metrics["accuracy"] == before["accuracy"]
+
+
+def test_repeats_differ_in_their_seed_and_are_never_the_newest(tmp_path, splits):
+    tiny = Recipe(epochs=1, batch_size=140, optimizer="Adam")
+    found = runs.repeat(splits, ModelSpec("dnn", width=0.02), tiny, seeds=(1, 2), root=tmp_path)
+    assert [one.record["seed"] for one in found] == [1, 2]
+    listed = runs.runs_table([{"repeats": [runs.brief(one) for one in found]}])
+    assert listed["run"].tolist() == [one.id for one in found]
+    with pytest.raises(InputError, match="no complete run"):
+        runs.find(tmp_path, found[0].id)
+
+
+def test_run_says_where_it_was_trained(run):
+    assert {"python", "fer-lib", "keras", "numpy", "tensorflow"} <= run.record["versions"].keys()
+    assert re.fullmatch(r".+, \d+ cores, \d+ GiB, \w+ \w+", run.record["machine"])
+
+
+def test_commit_is_known_only_of_a_checkout_of_this_project(tmp_path):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=b"]
+    (tmp_path / "fer_lib").mkdir()
+    (tmp_path / "fer_lib" / "a.py").write_text("a = 1\n")
+    assert environment.code_version(tmp_path) == {}
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *command], check=True)
+    clean = environment.code_version(tmp_path)
+    assert re.fullmatch(r"[0-9a-f]{10}", clean["commit"]) and not clean["changed"]
+    (tmp_path / "fer_lib" / "a.py").write_text("a = 2\n")
+    assert environment.code_version(tmp_path) == {**clean, "changed": True}
+    assert environment.code_version(tmp_path / "fer_lib") == {}
 
 
 def test_same_id_again_trains_nothing(run, root, splits):
@@ -160,7 +212,7 @@ def test_kaggle_accuracy_beside_a_measured_one_is_refused(run, splits):
 
 def test_facts_are_json(run, splits):
     facts = json.loads(json.dumps(run.facts(splits), allow_nan=False))
-    assert facts["accuracy"]["training"]["low"] is None
+    assert facts["accuracy"]["average"]["low"] is None
     assert facts["best_epoch"] in (1, 2)
 
 
@@ -197,7 +249,7 @@ def test_run_without_its_model_is_not_complete(run, tmp_path):
 def test_a_run_without_validation_measures_the_tests_alone(root, splits):
     recipe = Recipe(epochs=1, batch_size=140, optimizer="Adam", validation=0)
     run = runs.train_or_reuse(splits, SPEC, recipe, root=root, progress=False)
-    assert set(run.metrics["accuracy"]) == {"public", "private"}
+    assert set(run.metrics["accuracy"]) == {"training", "public", "private"}
     assert run.record["faces"] == {"train": 280, "validation": 0, "available": 280}
     with pytest.raises(InputError, match="held out no faces"):
         run.facts(splits)
@@ -295,6 +347,15 @@ def test_a_runs_model_file_answers_by_the_views_of_its_run(run, root, tmp_path):
     record = run.record | {"recipe": run.record["recipe"] | {"augment": True}}
     (tmp_path / "run.json").write_text(json.dumps(record))
     assert len(runs.members(root, [str(tmp_path / "model.keras")])[0].views) == 10
+
+
+def test_each_of_several_models_answers_by_two_views_unless_thorough(tmp_path):
+    root, names = tmp_path, ["compact-f23caa608ca9"]
+    assert [len(one.views) for one in runs.members(root, names)] == [10]
+    first, second = (one.views for one in runs.members(root, names * 2))
+    assert first == (View(), View(mirror=True))
+    assert len(second) == 2 and not set(first) & set(second)
+    assert [len(one.views) for one in runs.members(root, names * 2, thorough=True)] == [10, 10]
 
 
 def test_a_model_with_a_layer_of_somebodys_own_is_refused(tmp_path):

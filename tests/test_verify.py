@@ -12,10 +12,12 @@ from small_project import PROSE, Project, entered
 from fer_lib import data
 from fer_lib.cli import main
 from fer_lib.errors import InputError
+from fer_lib.files import digest
 from fer_lib.labels import labels
 from fer_lib.report import build, execute
 from fer_lib.report.build import BuildRecord
-from fer_lib.report.verify import compare, describe, leaves, read_tolerances, verify
+from fer_lib.report.numbers import leaves
+from fer_lib.report.verify import compare, describe, read_tolerances, verify
 
 RULES = {"*seconds*": None, "*accuracy*": 0.04, "*count": 0.0, "*": 0.1}
 
@@ -100,7 +102,7 @@ CELLS = (
 facts(run={"id": "trained"}, given=given, after=4.5)""",
     """pairs = pd.DataFrame({"A and B": ["Sad, Fear", "None"], "Shares": ["27.5% (21.0%–35.2%)", ""]})
 table(pairs, "pairs", caption="Pairs")""",
-    """note = {"kind": "other", "key": "matrix", "counts": {"Sad": {"Sad": 70}}}
+    """note = {"kind": "figure", "facts": {"matrix.count": {"Sad": {"Sad": 70}}}}
 get_ipython().display_pub.publish({"text/plain": ""}, metadata={"fer_lib": note})""",
     "%%prose en\nA half is {{ half | num }}.",
     """(Path(RUN_ROOT) / "trained").mkdir(parents=True, exist_ok=True)
@@ -113,7 +115,7 @@ def settle(project: Project, parameters: dict, source: str = "") -> None:
     out, seen = project.root / "build", execute.seen_from_notebooks(source)
     fingerprint = data.source_fingerprint(source)
     [paths] = build.run_notebooks(parameters, {"en": out / "executed" / "en"}, fingerprint).values()
-    notebooks = {str(path.relative_to(out)): build._digest(path) for path in paths}
+    notebooks = {str(path.relative_to(out)): digest(path) for path in paths}
     record = BuildRecord("key", "en", seen, fingerprint, notebooks, parameters)
     (out / ".hw3-report.json").write_text(json.dumps(asdict(record)))
 
@@ -161,7 +163,7 @@ def test_every_number_of_a_report_is_compared(project, capsys):
     falsify(project, ('"half": 0.5', '"half": 0.7'))
     settle(project, given(project))
     with pytest.raises(SystemExit) as ended:
-        main(["verify", "--out", str(out)])
+        main(["verify", "--report", str(out)])
     assert ended.value.code == 1
     assert [line.partition(" (tolerance")[0] for line in capsys.readouterr().out.splitlines()] == [
         "q1_cnn.after: the report says 0.5, now 4.5",

@@ -84,6 +84,7 @@ class DataSummary:
         left_out: Files of faces that are not read, since others are worth more.
         faces: Usable faces by split.
         class_counts: How many faces each emotion has, by split; splits without labels are left out.
+        fingerprint: Of the training faces, as runs and reports name it; "" where there are none or something is wrong.
         copies: How many faces repeat an earlier one exactly, over all splits.
         copies_within: The same within each split.
         copies_across: By split, how many of its faces also stand in each of the splits before it.
@@ -102,6 +103,7 @@ class DataSummary:
     left_out: tuple[str, ...]
     faces: Mapping[str, int]
     class_counts: Mapping[str, tuple[int, ...]]
+    fingerprint: str
     copies: int
     copies_within: Mapping[str, int]
     copies_across: Mapping[str, Mapping[str, int]]
@@ -171,6 +173,7 @@ def summarize(found: Survey) -> DataSummary:
             for split, part in by_split.items()
             if _UNKNOWN not in part.label.values
         },
+        fingerprint=_fingerprint(found),
         copies=int(faces.group.duplicated().sum()),
         copies_within={split: int(part.group.duplicated().sum()) for split, part in by_split.items()},
         copies_across={
@@ -241,6 +244,7 @@ def describe(summary: DataSummary) -> str:
         "",
         table.map(lambda count: f"{count:,}" if count != "" else "-").to_string() if counts else "no faces",
         "",
+        *([f"Fingerprint of the training faces: {summary.fingerprint}"] if summary.fingerprint else []),
         *_found("Exact copies of an earlier face", summary.copies, repeats, _equal(summary.copy_groups)),
         *_found(
             "Groups of copies with different labels", len(summary.conflicts), [], _equal(summary.conflicts)
@@ -305,6 +309,14 @@ def _frame(table: FaceTable, where: str) -> pd.DataFrame:
             "rejected": np.zeros(n, np.bool_) if table.rejected is None else table.rejected,
         }
     )
+
+
+def _fingerprint(found: Survey) -> str:
+    train = (found.faces.split == "train").to_numpy()
+    if found.problems or not train.any():
+        return ""
+    labels = found.faces.label.to_numpy()[train].astype(np.int64)
+    return Faces(found.pixels[train], labels, np.flatnonzero(train)).fingerprint()
 
 
 def _refusal(tables: Sequence[FaceTable]) -> list[str]:

@@ -39,6 +39,13 @@ from fer_lib.explain.attribution import (
     saliency_maps,
 )
 from fer_lib.explain.comparison import Comparison, compare_methods
+from fer_lib.explain.controls import (
+    NARROW,
+    centre_prior,
+    compare_with_controls,
+    width_like,
+    with_shuffled_weights,
+)
 from fer_lib.explain.faithfulness import (
     UNCHANGED,
     Curve,
@@ -60,6 +67,7 @@ __all__ = [
     "LEARNING_RATES",
     "MEAN_FACE_BOXES",
     "METHODS",
+    "NARROW",
     "REGULARIZATIONS",
     "UNCHANGED",
     "AdversarialExamples",
@@ -73,7 +81,9 @@ __all__ = [
     "RegionShares",
     "adversarial_examples",
     "attributions",
+    "centre_prior",
     "compare_methods",
+    "compare_with_controls",
     "completeness",
     "deletion",
     "displayable",
@@ -107,4 +117,6 @@ __all__ = [
     "scores",
     "smoothgrad",
     "white_noise",
+    "width_like",
+    "with_shuffled_weights",
 ]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fer_lib.errors import InputError
 from fer_lib.explain.ascent import MID_GREY, PLAIN, Regularization, ascend
 from fer_lib.explain.gradients import BATCH
-from fer_lib.explain.layers import Images, layer_model
+from fer_lib.explain.layers import Images, image_shape, layer_model
 
 NOISE = 20.0
 """Standard deviation of the noise to start from, in grey values."""
@@ -154,9 +154,8 @@ def gradient_ascent(
     if steps < 1 or not learning_rate > 0:
         raise ValueError(f"steps and learning_rate must be above 0, but were {steps} and {learning_rate}")
     numbers = _filter_numbers(model, layer, filters)[:limit]
-    shape = model.inputs[0].shape[1:]
-    images = white_noise(shape, seed=seed) if start is None else np.asarray(start, np.float32)
-    images = np.broadcast_to(images, (len(numbers), *shape))
+    images = white_noise(image_shape(model), seed=seed) if start is None else np.asarray(start, np.float32)
+    images = np.broadcast_to(images, (len(numbers), *images.shape[-3:]))
     stops = sorted({0, steps, *(step for step in snapshots if 0 <= step <= steps)})
     kept, histories = [images], [np.empty((0, len(numbers)), np.float32)]
     for done, stop in pairwise(stops):
@@ -204,7 +203,7 @@ def preset(way: str, model: keras.Model, *, seed: int = 0) -> dict[str, Any]:
     return {
         "regularization": REGULARIZATIONS[way],
         "learning_rate": LEARNING_RATES[way],
-        "start": pink_noise(model.inputs[0].shape[1:], seed=seed) if way == "fourier" else None,
+        "start": pink_noise(image_shape(model), seed=seed) if way == "fourier" else None,
         "seed": seed,
     }
 

@@ -222,7 +222,7 @@ def _channel_sums(
 
 def _own_channel(convolution: keras.layers.Conv2D, given: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
     """The sums of one channel of a convolution for each image, (n, h', w'): the others need not be computed."""
-    weights = tf.gather(tf.convert_to_tensor(convolution.kernel), channels, axis=3)
+    weights = tf.cast(tf.gather(tf.convert_to_tensor(convolution.kernel), channels, axis=3), tf.float32)
     rows, columns, depth, _ = weights.shape
     height, width = given.shape[1:3]
     given = tf.cast(given, tf.float32)
@@ -247,7 +247,8 @@ def _own_channel(convolution: keras.layers.Conv2D, given: tf.Tensor, channels: t
         shifts = tf.reshape(tf.eye(places), (rows, columns, places, 1))
         sums = convolution.convolution_op(tf.reshape(products, (-1, height, width, places)), shifts)[..., 0]
     if convolution.use_bias:
-        sums += tf.gather(tf.convert_to_tensor(convolution.bias), channels)[:, tf.newaxis, tf.newaxis]
+        bias = tf.cast(tf.gather(tf.convert_to_tensor(convolution.bias), channels), tf.float32)
+        sums += bias[:, tf.newaxis, tf.newaxis]
     return sums
 
 

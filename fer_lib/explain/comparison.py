@@ -17,6 +17,7 @@ from fer_lib.explain.faithfulness import UNCHANGED, Curve, deletion, insertion, 
 from fer_lib.explain.heat import Heat
 from fer_lib.explain.layers import Images
 from fer_lib.explain.regions import region_share
+from fer_lib.metrics import Estimate, bootstrap
 
 RANDOM = "random"
 """The yardstick among the methods: pixels in random order."""
@@ -30,47 +31,63 @@ class Comparison:
         deletion: The curve while the hottest pixels are removed; also of `RANDOM`.
         insertion: The curve while the hottest pixels come back; also of `RANDOM`.
         on_features: Mean heat of a pixel on the features of a face over that elsewhere; also of `RANDOM`.
-        correlation: Mean rank correlation with the trained model's maps as its weights are shuffled, from the
-            output to the image, float64 (stages + 1,), 1 first.
-        shuffled: Number of images behind `correlation`.
+        correlation: Rank correlation of each map with the trained model's as its weights are shuffled, from the output
+            to the image, float64 (stages + 1, images), 1 first; of some of the images only.
     """
 
     deletion: Mapping[str, Curve]
     insertion: Mapping[str, Curve]
     on_features: Mapping[str, float]
     correlation: Mapping[str, npt.NDArray[np.float64]]
-    shuffled: int
 
     @property
-    def best(self) -> str:
-        """The method with the largest insertion area less deletion area."""
-        return max(self.correlation, key=lambda name: self.insertion[name].area - self.deletion[name].area)
+    def shuffled(self) -> int:
+        """Number of images behind `correlation`."""
+        return int(next(iter(self.correlation.values())).shape[1])
+
+    def gains(self, name: str) -> npt.NDArray[np.float64]:
+        """Insertion area less deletion area of each image, float64 (n,): large where a map is faithful."""
+        return self.insertion[name].areas - self.deletion[name].areas
 
     @property
-    def most_on_features(self) -> str:
-        """The method whose maps are hottest on the features, relative to elsewhere."""
-        return max(self.correlation, key=self.on_features.__getitem__)
+    def ranking(self) -> list[str]:
+        """The methods by their mean gain, the best first."""
+        return sorted(self.correlation, key=lambda name: -float(self.gains(name).mean()))
+
+    def lead(self, first: str, second: str) -> Estimate:
+        """By how much the gain of one method is above that of another, or of `RANDOM`, on the same images."""
+        return bootstrap(np.mean, self.gains(first) - self.gains(second))
+
+    def after_shuffling(self, name: str) -> Estimate:
+        """The mean rank correlation that is left when all weights are shuffled."""
+        return bootstrap(np.mean, self.correlation[name][-1])
 
     @property
     def unchanged(self) -> list[str]:
-        """The methods that fail the check: with all weights shuffled, |rank correlation| is above `UNCHANGED`."""
-        return [name for name, values in self.correlation.items() if abs(values[-1]) > UNCHANGED]
+        """The methods that do not clearly pass: the interval of `after_shuffling` is not within ±`UNCHANGED`."""
+        left = {name: self.after_shuffling(name) for name in self.correlation}
+        return [name for name, found in left.items() if not -UNCHANGED < found.low <= found.high < UNCHANGED]
 
     def scores(self) -> pd.DataFrame:
-        """A row for each method, `RANDOM` last.
+        """A row for each method, `RANDOM` last: means, with 95% bootstrap intervals over the images.
 
-        Columns: deletion_area, insertion_area, after_shuffling (the rank correlation, with its sign; NaN of
-        `RANDOM`) and on_features.
+        Columns: deletion_area, insertion_area, gain (insertion less deletion) and after_shuffling (the rank
+        correlation, with its sign; NaN of `RANDOM`), each also with `_low` and `_high`, and on_features.
         """
-        last = {name: values[-1] for name, values in self.correlation.items()}
-        return pd.DataFrame(
-            {
-                "deletion_area": {name: curve.area for name, curve in self.deletion.items()},
-                "insertion_area": {name: curve.area for name, curve in self.insertion.items()},
-                "after_shuffling": {name: last.get(name, np.nan) for name in self.deletion},
-                "on_features": dict(self.on_features),
-            }
-        )
+        every = {
+            "deletion_area": {name: bootstrap(np.mean, curve.areas) for name, curve in self.deletion.items()},
+            "insertion_area": {
+                name: bootstrap(np.mean, curve.areas) for name, curve in self.insertion.items()
+            },
+            "gain": {name: bootstrap(np.mean, self.gains(name)) for name in self.deletion},
+            "after_shuffling": {name: self.after_shuffling(name) for name in self.correlation},
+        }
+        columns = {
+            f"{kind}{suffix}": {name: getattr(found, of) for name, found in each.items()}
+            for kind, each in every.items()
+            for suffix, of in (("", "value"), ("_low", "low"), ("_high", "high"))
+        }
+        return pd.DataFrame(columns | {"on_features": dict(self.on_features)}, index=list(self.deletion))
 
 
 def compare_methods(
@@ -114,6 +131,7 @@ def compare_methods(
         on_features={
             name: float(np.nanmean(region_share(heat, regions).ratio)) for name, heat in orders.items()
         },
-        correlation={name: np.r_[1, values.mean(axis=1)] for name, values in left.items()},
-        shuffled=len(some),
+        correlation={
+            name: np.concatenate([np.ones((1, len(some))), values]) for name, values in left.items()
+        },
     )

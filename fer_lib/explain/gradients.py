@@ -17,13 +17,13 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from fer_lib.errors import InputError
-from fer_lib.explain.layers import Images, check_images, maps_and_scores, score_model
+from fer_lib.explain.layers import Images, check_images, maps_and_scores, score_model, scores_and_link
+from fer_lib.startup import mute_retracing
 
 BATCH = 64
 """Most images in memory at once, unless told otherwise."""
 
-# Each layer and regularization needs a function of its own, of which TensorFlow warns as "retracing".
-tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())
+mute_retracing()  # each layer and regularization needs a function of its own
 
 _COMPILED: WeakKeyDictionary[keras.Model, dict[str, Callable[..., Any]]] = WeakKeyDictionary()
 
@@ -48,10 +48,10 @@ def scores(model: keras.Model, images: Images, *, batch_size: int = BATCH) -> np
 
 
 def probabilities(model: keras.Model, images: Images, *, batch_size: int = BATCH) -> npt.NDArray[np.float32]:
-    """The softmax of `scores`, also of a model that ends in scores."""
+    """The model's answers (n, classes), from its `scores`; of a model that ends in scores their softmax."""
     found = scores(model, images, batch_size=batch_size)
-    powers = np.exp(found - found.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    link = compiled(model, "link", lambda: scores_and_link(model)[1])
+    return np.asarray(link(found), np.float32)
 
 
 def input_gradients(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import ipywidgets as widgets
 import keras
 import numpy as np
 import numpy.typing as npt
-from IPython.display import Image, display
+from IPython.display import HTML, Image, display
 from matplotlib.figure import Figure
+from PIL import Image as Picture
 
 from fer_lib import explain, plots
 from fer_lib.data.faces import Faces
@@ -20,38 +24,61 @@ from fer_lib.errors import InputError
 from fer_lib.explain import layers
 from fer_lib.labels import labels
 
-_PREDICTED = -1
-"""Stands for the predicted class in the list of classes; None would be no choice, and show as a blank."""
+_ANY = -1
+"""Stands for the predicted class, or for all, in a list of classes; None would be no choice, and show as a blank."""
+
+CARDS = 12
+"""Faces of the gallery that are seen at once."""
 
 
 def saliency_view(
     model: keras.Model,
     face: npt.NDArray[np.uint8],
     *,
-    method: str = "occlusion",
+    methods: Sequence[str] = ("occlusion",),
     label: int | None = None,
     keep: float = 0.2,
     language: str = "en",
     seed: int = 0,
 ) -> Figure:
-    """A face, its heat map and the face with the low heat masked, headed by the model's answer.
+    """A face by one method or several, side by side: the face, its heat map, and the face with the low heat masked.
 
     Args:
         model: A classifier of faces (48, 48, 1) into the seven emotions.
         face: Grey values, uint8 (48, 48).
-        method: A key of `explain.METHODS`.
-        label: The class that the map is about; None for the answer.
+        methods: Keys of `explain.METHODS`; with the class they head the maps.
+        label: The class that the maps are about; None for the predicted one.
         keep: Share of the pixels that the mask keeps.
         language: Of the labels.
         seed: Decides what a method draws at random.
     """
-    names, image = EMOTION_NAMES[language], face[np.newaxis, ..., np.newaxis]
-    belief = explain.probabilities(model, image)[0]
-    about = int(belief.argmax()) if label is None else label
-    heat = explain.saliency_maps(model, image, np.array([about]), method=method, seed=seed)
-    masked, _ = explain.mask_low_heat(image, heat, keep=keep)
-    title = f"{names[about]} {belief[about]:.0%}"
-    return plots.saliency_triptychs(image, heat, masked, [title], across=1, language=language)
+    image = face[np.newaxis, ..., np.newaxis]
+    about = explain.scores(model, image).argmax(axis=1) if label is None else np.array([label])
+    heat = [explain.saliency_maps(model, image, about, method=method, seed=seed) for method in methods]
+    images, maps = np.repeat(image, len(methods), axis=0), np.concatenate(heat)
+    masked, _ = explain.mask_low_heat(images, maps, keep=keep)
+    titles = [f"{labels(language)[method]} · {EMOTION_NAMES[language][about[0]]}" for method in methods]
+    return plots.saliency_triptychs(images, maps, masked, titles, across=len(methods), language=language)
+
+
+def probability_bars(
+    probabilities: npt.NDArray[np.float32], *, label: int | None = None, language: str = "en"
+) -> str:
+    """The seven probabilities as HTML bars, the true class marked.
+
+    Args:
+        probabilities: Of the seven emotions, (7,).
+        label: The true class, where it is known.
+        language: Of the labels.
+    """
+    true = f" ({labels(language)['true']})"
+    rows = "".join(
+        f'<tr><th scope="row" style="text-align: right">{name}{true if i == label else ""}</th>'
+        f'<td style="width: 14em; background: #8882"><div style="width: {share:.1%}; height: 0.8em; '
+        f'background: {plots.PALETTE[0]}"></div></td><td style="text-align: right">{share:.1%}</td></tr>'
+        for i, (name, share) in enumerate(zip(EMOTION_NAMES[language], probabilities, strict=True))
+    )
+    return f"<table>{rows}</table>"
 
 
 def filters_view(
@@ -93,54 +120,146 @@ def filters_view(
 
 
 def saliency_explorer(
-    model: keras.Model, faces: Faces, *, method: str = "occlusion", language: str = "en", seed: int = 0
+    models: Mapping[str, keras.Model],
+    faces: Faces,
+    *,
+    drawn: Collection[str] = (),
+    photographs: bool = False,
+    methods: tuple[str, str] = ("occlusion", "grad_cam"),
+    language: str = "en",
+    seed: int = 0,
 ) -> widgets.Widget:
-    """Choose a face (or upload a photograph), a method, a class and a share to keep, and see `saliency_view`.
+    """Choose a face, or upload a photograph, and see what a model answers and where it looks, by two methods.
+
+    Args:
+        models: The models to choose from, by name; the first to begin with.
+        faces: The faces to choose from, with labels.
+        drawn: The models that know drawn faces only. Another takes over when a photograph is uploaded.
+        photographs: Whether `faces` are photographs.
+        methods: The methods to begin with, keys of `explain.METHODS`.
+        language: Of the labels.
+        seed: Decides what a method draws at random.
 
     Raises:
         InputError: There are no faces to choose from.
     """
     if not len(faces):
-        raise InputError("There are no faces to choose from; name a run that held some out, or other data.")
-    word, names = labels(language), EMOTION_NAMES[language]
+        raise InputError("There are no faces to choose from; name other data.")
+    word = labels(language)
+    probabilities = cache(lambda name: explain.probabilities(models[name], faces.images))
 
-    def show(face: int, upload: Any, method: str, label: int, keep: float) -> None:
-        pixels = faces.pixels[face]
+    def show(face: int, upload: Any, model: str, method: str, other: str, label: int, keep: float) -> None:
+        pixels, true, belief = faces.pixels[face], int(faces.known_labels[face]), probabilities(model)[face]
         if upload:
             try:
                 own = portrait(io.BytesIO(upload[0]["content"]), name=upload[0]["name"])
             except InputError as error:
                 print(error)
                 return
-            pixels = own.pixels
             if not own.found:
                 print(word["no_face" if own.searched else "no_detector"])
-        about = None if label == _PREDICTED else label
+            pixels, true = own.pixels, _ANY
+            belief = explain.probabilities(models[model], pixels[np.newaxis, ..., np.newaxis])[0]
+        if model in drawn and (upload or photographs):
+            print(word["drawn_model"])
+        display(HTML(probability_bars(belief, label=true, language=language)))
+        about = None if label == _ANY else label
         _show(
-            saliency_view(model, pixels, method=method, label=about, keep=keep, language=language, seed=seed)
+            saliency_view(
+                models[model],
+                pixels,
+                methods=(method, other),
+                label=about,
+                keep=keep,
+                language=language,
+                seed=seed,
+            )
         )
 
-    chosen = widgets.IntSlider(0, 0, len(faces) - 1, description=word["original"], continuous_update=False)
-    photograph = widgets.FileUpload(accept="image/*", description=word["photo"])
-    chosen.observe(lambda _: photograph.set_trait("value", ()), "value")
-    return widgets.interactive(
+    ways = [(word[name], name) for name in explain.METHODS]
+    panel = widgets.interactive(
         show,
-        face=chosen,
-        upload=photograph,
-        method=widgets.Dropdown(
-            options=[(word[name], name) for name in explain.METHODS],
-            value=method,
-            description=word["method"],
-        ),
-        label=widgets.Dropdown(
-            options=[(word["predicted"], _PREDICTED), *((name, i) for i, name in enumerate(names))],
-            value=_PREDICTED,
-            description=word["emotion"],
-        ),
+        face=widgets.BoundedIntText(0, 0, len(faces) - 1, description=word["face"]),
+        upload=widgets.FileUpload(accept="image/*", description=word["photo"]),
+        model=widgets.Dropdown(options=list(models), description=word["model"]),
+        method=widgets.Dropdown(options=ways, value=methods[0], description=f"{word['method']} 1"),
+        other=widgets.Dropdown(options=ways, value=methods[1], description=f"{word['method']} 2"),
+        label=_classes(word["predicted"], word["emotion"], language),
         keep=widgets.FloatSlider(
             value=0.2, min=0.05, max=1, step=0.05, description=word["masked_share"], continuous_update=False
         ),
     )
+    face, upload, model, *others, output = panel.children
+
+    def choose(number: int) -> None:
+        upload.value = ()
+        face.value = number
+
+    def leave_drawn(change: Any) -> None:
+        if change["new"] and model.value in drawn:
+            model.value = next((name for name in models if name not in drawn), model.value)
+
+    upload.observe(leave_drawn, "value")
+    face.observe(lambda _: upload.set_trait("value", ()), "value")
+    gallery = _gallery(
+        faces, face, model, choose, lambda: probabilities(model.value).argmax(axis=1), language
+    )
+    controls = widgets.VBox([model, face, upload, *others], layout={"flex": "0 0 auto"})
+    return widgets.VBox([gallery, widgets.HBox([controls, output])])
+
+
+def _classes(first: str, description: str, language: str) -> widgets.Dropdown:
+    options = [(first, _ANY), *((name, i) for i, name in enumerate(EMOTION_NAMES[language]))]
+    return widgets.Dropdown(options=options, value=_ANY, description=description)
+
+
+def _gallery(
+    faces: Faces,
+    face: widgets.BoundedIntText,
+    model: widgets.Dropdown,
+    choose: Callable[[int], None],
+    answers: Callable[[], npt.NDArray[np.int64]],
+    language: str,
+) -> widgets.Widget:
+    """Faces of a class, under each its label and the model's answer where it is another; a way to the next mistake."""
+    word, names, true = labels(language), EMOTION_NAMES[language], faces.known_labels
+    of_class = _classes(word["all"], word["true_emotion"], language)
+    page = widgets.BoundedIntText(1, 1, 1, description=word["page"], layout={"width": "12em"})
+    mistake = widgets.Button(description=word["next_mistake"])
+    cards = widgets.HBox(layout={"flex_flow": "row wrap"})
+
+    def members() -> npt.NDArray[np.int64]:
+        return np.flatnonzero((true == of_class.value) | (of_class.value == _ANY))
+
+    def card(number: int, answer: int) -> widgets.Widget:
+        picture = io.BytesIO()
+        Picture.fromarray(faces.pixels[number]).save(picture, "PNG")
+        words = names[true[number]] + (f" → {names[answer]}" if answer != true[number] else "")
+        button = widgets.Button(
+            description=words, tooltip=f"{word['face']} {number}", layout={"width": "10em"}
+        )
+        button.on_click(lambda _: choose(number))
+        shown = widgets.Image(value=picture.getvalue(), width=72)
+        return widgets.VBox([shown, button], layout={"align_items": "center"})
+
+    def fill(_: Any = None) -> None:
+        there, answered = members(), answers()
+        page.max = max(1, math.ceil(len(there) / CARDS))
+        now = there[(page.value - 1) * CARDS : page.value * CARDS]
+        cards.children = [card(int(number), int(answered[number])) for number in now]
+
+    def next_mistake(_: Any) -> None:
+        there = members()
+        wrong = there[answers()[there] != true[there]]
+        if len(wrong):
+            choose(int(wrong[(wrong > face.value).argmax()]))  # after the last comes the first
+
+    of_class.observe(lambda _: page.set_trait("value", 1), "value")
+    for control in (of_class, page, model):
+        control.observe(fill, "value")
+    mistake.on_click(next_mistake)
+    fill()
+    return widgets.VBox([widgets.HBox([of_class, page, mistake]), cards])
 
 
 def filters_explorer(

@@ -157,6 +157,56 @@ def architecture(model: keras.Model) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["layer", "output_shape", "parameters"])
 
 
+def stages(model: keras.Model) -> pd.DataFrame:
+    """What a diagram of a model shows: its input, then the layers with weights, like ones of one shape together.
+
+    Returns:
+        Columns kind ("input", "conv", "residual", "dense", "output"), count (convolutions, residual blocks or dense
+        layers together), kernel (side of the filters; 0 if none), height, width and channels of the output (dense
+        layers have units as channels, and 1 by 1 positions), step (what stands before: "", "pool", "average" or
+        "flatten").
+    """
+    rows: list[dict[str, object]] = [_stage("input", model.inputs[0].shape)]
+    block: list[dict[str, object]] = []  # convolutions since the last pooling or sum
+    step = ""
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D):
+            block.append(_stage("conv", layer.output.shape, layer.kernel_size[0], step))
+            step = ""
+        elif isinstance(layer, layers.Add):
+            largest = max(block, key=lambda conv: str(conv["kernel"]))
+            block = [{**largest, "kind": "residual", "step": block[0]["step"]}]
+        elif isinstance(layer, layers.Dense):
+            rows += block
+            rows.append(_stage("dense", layer.output.shape, 0, step))
+            block, step = [], ""
+        elif name := _STEPS.get(type(layer)):
+            rows, block, step = [*rows, *block], [], name
+        if isinstance(layer, layers.Add):
+            rows, block = [*rows, *block], []
+    rows[-1]["kind"] = "output"
+    frame = pd.DataFrame(rows)
+    same = ["kind", "kernel", "height", "width", "channels"]
+    new = (frame[same] != frame[same].shift()).any(axis=1) | (frame["step"] != "")
+    return frame.assign(count=frame.groupby(new.cumsum())["kind"].transform("size"))[new].reset_index(
+        drop=True
+    )
+
+
+_STEPS = {
+    layers.MaxPooling2D: "pool",
+    layers.GlobalAveragePooling2D: "average",
+    layers.Flatten: "flatten",
+}
+
+
+def _stage(kind: str, shape: tuple[int, ...], kernel: int = 0, step: str = "") -> dict[str, object]:
+    height, width = shape[1:3] if len(shape) == 4 else (1, 1)
+    return {
+        "kind": kind, "kernel": kernel, "height": height, "width": width, "channels": shape[-1], "step": step,
+    }  # fmt: skip
+
+
 def multiply_adds(model: keras.Model) -> int:
     """Multiply-add operations of convolutions and dense layers for one image, forward."""
     total = 0

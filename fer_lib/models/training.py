@@ -93,7 +93,7 @@ def train(
         on_step: Called after each step with the number of its faces; what it raises ends training there.
 
     Raises:
-        InputError: The recipe has `small_epochs`, and the network takes faces of one size only.
+        InputError: The recipe has `small_epochs`, and the network takes faces of one size only; or training diverged.
     """
     small = _resized(model, SMALL) if epochs_done < recipe.small_epochs else model
     totals = np.zeros(4)  # loss, right answers, seconds, CPU seconds
@@ -101,6 +101,11 @@ def train(
         learner = small if part.epoch < recipe.small_epochs else model
         _seed_dropout(model, part.dropout_seed)
         totals += _fit(learner, part, recipe.batch_size, on_step)
+        if not np.isfinite(totals[0]):
+            raise InputError(
+                f"Training diverged in epoch {part.epoch + 1}: the loss is no number any more. Set LEARNING_RATE below "
+                f"{recipe.learning_rate:g}, or choose another OPTIMIZER than {recipe.optimizer}."
+            )
         if part.is_last:
             yield _measured(model, validation, part.epoch + 1, totals, len(faces))
             totals = np.zeros(4)

@@ -14,9 +14,12 @@ from fer_lib.plots.heat import (
     saliency_triptychs,
     two_readings,
 )
+from fer_lib.plots.intervals import accuracy_by_shift, control_intervals
 from fer_lib.plots.matrices import confusion_matrix, probability_matrix
+from fer_lib.plots.network import network_diagram
 from fer_lib.plots.pictures import face_grid
 from fer_lib.plots.reliability import reliability_diagram
+from fer_lib.plots.scale import accuracy_scale
 from fer_lib.plots.style import PALETTE, SMALL, TEXT, WIDTH, use_style
 from fer_lib.plots.sweeps import cost_and_accuracy, parallel_coordinates, parameter_effects
 
@@ -25,14 +28,18 @@ __all__ = [
     "SMALL",
     "TEXT",
     "WIDTH",
+    "accuracy_by_shift",
+    "accuracy_scale",
     "class_shares",
     "compare_curves",
     "confusion_matrix",
+    "control_intervals",
     "cost_and_accuracy",
     "face_grid",
     "filter_grid",
     "layer_output_grid",
     "mean_saliency",
+    "network_diagram",
     "parallel_coordinates",
     "parameter_effects",
     "picture_rows",

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fer_lib.report.display import facts, figure, read_facts, source, table
+from fer_lib.report.display import facts, figure, source, table
+from fer_lib.report.notes import read_facts
 
 __all__ = ["facts", "figure", "load_ipython_extension", "read_facts", "source", "table"]
 

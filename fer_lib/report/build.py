@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,12 +15,13 @@ from typing import Any
 from fer_lib import data
 from fer_lib.emotions import LANGUAGES
 from fer_lib.errors import InputError
-from fer_lib.files import atomic_write, lock_folder, write_text
-from fer_lib.report import execute
-from fer_lib.report.display import METADATA
+from fer_lib.files import atomic_write, digest, lock_folder, write_text
+from fer_lib.report import authorship, execute
 from fer_lib.report.execute import ROOT
+from fer_lib.report.notes import METADATA
 from fer_lib.report.parameters import Parameters, require_comparable
-from fer_lib.report.title import WHO, Title, read_title
+from fer_lib.report.record import decisive
+from fer_lib.report.title import Title, read_title
 
 NAME = "hw3-report"
 """File name of the report, without its suffix."""
@@ -72,7 +72,7 @@ class BuildRecord:
             InputError: They are no longer those that the report was made from.
         """
         paths = [out / name for name in self.notebooks]
-        if [_digest(path) if path.is_file() else "" for path in paths] != list(self.notebooks.values()):
+        if [digest(path) if path.is_file() else "" for path in paths] != list(self.notebooks.values()):
             raise InputError(
                 f"The notebooks in {paths[0].parent} are not those of the report in {out} (one that was begun after "
                 "it did not come to its end); `make report` again."
@@ -155,22 +155,52 @@ def make_report(
     folders = {each: out / "executed" / f"{profile}-{each}" for each in languages}
     with lock(out):
         notebooks = run_notebooks(parameters, folders, fingerprint)
-        document = Document(notebooks, who, form)
-        files, old = document.files(out), read_record(out)
+        executed = [path for paths in notebooks.values() for path in paths]
+        made = {"profile": profile, "fingerprint": fingerprint, "parameters": decisive(parameters)}
+        old = read_record(out)
         new = BuildRecord(
-            document.key(),
+            digest([asdict(who), form, languages], *executed, *_layout()),
             languages[0],
             execute.seen_from_notebooks(source),
             fingerprint,
-            {str(path.relative_to(out)): _digest(path) for path in notebooks[languages[0]]},
+            {str(path.relative_to(out)): digest(path) for path in notebooks[languages[0]]},
             parameters,
         )
+        files = _files(out, languages, form)
         if old is None or old.key != new.key or not all(file.is_file() for file in files):
             _say("setting the report ...\n")
-            document.write(out, keep_others=old is not None and _findings(old) == _findings(new))
+            for file, content in zip(files, set_report(notebooks, who, form, made), strict=True):
+                with atomic_write(file) as temporary:
+                    temporary.write_bytes(content)
+            if old is None or _findings(old) != _findings(new):  # papers of other forms say something else
+                for other in set(out.glob(f"{NAME}*")) - set(files):
+                    other.unlink()
         if old != new:
             write_text(out / f".{NAME}.json", json.dumps(asdict(new), indent=1))
     return files
+
+
+def set_report(
+    notebooks: Mapping[str, Sequence[Path]],
+    title: Title,
+    form: str = "full",
+    made: Mapping[str, Any] | None = None,
+) -> list[bytes]:
+    """The page, and a PDF for each language.
+
+    Args:
+        notebooks: Executed notebooks by language.
+        title: Who hands it in.
+        form: `full`, or `short` for a PDF without the cells tagged `full`.
+        made: With which settings on which faces, for the page's record.
+    """
+    from fer_lib.report.exporters import ReportExporter, ReportPDFExporter
+
+    who = asdict(title)
+    page, _ = ReportExporter(title=who, made=dict(made or {})).from_notebook_node(merge(notebooks))
+    exporter = ReportPDFExporter(title=who, short=form == "short")
+    papers = [exporter.from_notebook_node(merge({each: paths}))[0] for each, paths in notebooks.items()]
+    return [page.encode(), *papers]
 
 
 def run_notebooks(
@@ -203,7 +233,8 @@ def run_notebooks(
             inputs = fingerprint + _sweep_digest(str(own.get("SWEEP", "")))
             if "EXECUTED" in own:
                 own["EXECUTED"] = os.path.relpath(folder, ROOT / "notebooks")
-                inputs += _facts_digest(folder / f"{other}.ipynb" for other in order[: number - 1])
+                # What they state: it does not change with their words.
+                inputs += digest([execute.facts(folder / f"{other}.ipynb") for other in order[: number - 1]])
             path, ran = execute.execute(name, {**own, "LANGUAGE": language}, folder, fingerprint=inputs)
             _say("done\n" if ran else "is up to date\n")
         run = run or str(execute.facts(path).get("run", {}).get("id", ""))
@@ -226,68 +257,30 @@ def merge(notebooks: Mapping[str, Sequence[Path]]) -> Any:
             notebook = nbformat.read(path, as_version=4)
             metadata = dict(notebook.metadata)
             for number, cell in enumerate(notebook.cells):
-                cell.metadata[METADATA] = {"notebook": path.stem, "language": language}
+                cell.metadata[METADATA] = {
+                    "notebook": path.stem,
+                    "language": language,
+                    "id": cell.get("id", ""),
+                }
                 cell["id"] = f"{language}-{path.stem}-{number}"
             cells += notebook.cells
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
-@dataclass(frozen=True)
-class Document:
-    """What the page and the PDFs are set from.
+def _files(out: Path, languages: Sequence[str], form: str) -> tuple[Path, ...]:
+    """The page, and a PDF for each language."""
+    stem = NAME if form == "full" else f"{NAME}-{form}"
+    papers = [f"{stem}.pdf", *(f"{stem}.{language}.pdf" for language in languages[1:])]
+    return (out / f"{NAME}.html", *(out / name for name in papers))
 
-    Attributes:
-        notebooks: Executed notebooks by language.
-        title: Who hands it in.
-        form: `full`, or `short` for a PDF without the cells tagged `full`.
-    """
 
-    notebooks: Mapping[str, Sequence[Path]]
-    title: Title
-    form: str
-
-    def files(self, out: Path) -> tuple[Path, ...]:
-        """The page, and a PDF for each language."""
-        stem = NAME if self.form == "full" else f"{NAME}-{self.form}"
-        papers = [f"{stem}.pdf", *(f"{stem}.{language}.pdf" for language in list(self.notebooks)[1:])]
-        return (out / f"{NAME}.html", *(out / name for name in papers))
-
-    def write(self, out: Path, *, keep_others: bool) -> None:
-        """Set all, then write all, each file whole or not at all.
-
-        Args:
-            out: The folder.
-            keep_others: Whether files of another form or language are of these notebooks too; else they go.
-        """
-        from fer_lib.report.exporters import ReportExporter, ReportPDFExporter
-
-        title = {key: getattr(self.title, key) for key in WHO}
-        page, _ = ReportExporter(title=title).from_notebook_node(merge(self.notebooks))
-        contents = [page.encode()]
-        for language, paths in self.notebooks.items():
-            exporter = ReportPDFExporter(title=title, short=self.form == "short")
-            contents.append(exporter.from_notebook_node(merge({language: paths}))[0])
-        files = self.files(out)
-        for file, content in zip(files, contents, strict=True):
-            with atomic_write(file) as temporary:
-                temporary.write_bytes(content)
-        for other in set(out.glob(f"{NAME}*")) - set(files):
-            if not keep_others:
-                other.unlink()
-
-    def key(self) -> str:
-        """A hash of all that the files depend on."""
-        report = ROOT / "report"
-        code = [*(p for p in sorted((report / "templates").rglob("*")) if p.is_file())]
-        code += [
-            *sorted((report / "labels").glob("*.yaml")),
-            *sorted((ROOT / "fer_lib" / "report").glob("*.py")),
-        ]
-        done = [path for paths in self.notebooks.values() for path in paths]
-        digest = hashlib.sha256(repr([self.title, self.form, list(self.notebooks)]).encode())
-        for path in [*done, *code, ROOT / "fer_lib" / "fonts.py"]:
-            digest.update(path.read_bytes())
-        return digest.hexdigest()
+def _layout() -> list[Path]:
+    """The files that say how notebooks are set."""
+    own = [ROOT / "fer_lib" / "fonts.py", *(ROOT / "fer_lib" / "report").glob("*.py")]
+    report = ROOT / "report"
+    shared = [*(report / "templates").rglob("*"), *(report / "labels").glob("*.yaml"), *report.glob("*.bib")]
+    shared.append(authorship.SHIPPED)
+    return sorted(path for path in own + shared if path.is_file())
 
 
 def _commands(source: str, profile: str, language: str, form: str, settings: Mapping[str, str]) -> list[str]:
@@ -307,12 +300,6 @@ def _findings(record: BuildRecord) -> dict[str, str]:
     return {k: v for k, v in record.notebooks.items() if "COMMANDS" not in record.parameters[Path(k).stem]}
 
 
-def _facts_digest(notebooks: Iterable[Path]) -> str:
-    """A hash of what executed notebooks state; it does not change with their words."""
-    stated = [execute.facts(path) for path in notebooks]
-    return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
-
-
 def _sweep_digest(folder: str) -> str:
     """A hash of the leaderboard that a notebook shows; nothing for none."""
     if not folder:
@@ -320,11 +307,7 @@ def _sweep_digest(folder: str) -> str:
     path = (ROOT / "notebooks" / folder / "leaderboard.csv").resolve()
     if not path.is_file():
         raise InputError(f"There is no leaderboard {path}; make it with `make sweep`, name its folder.")
-    return _digest(path)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return digest(path)
 
 
 def _say(text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import logging
 import os
@@ -22,9 +21,11 @@ import yaml
 
 from fer_lib import data, profiles
 from fer_lib.errors import InputError, require_known
+from fer_lib.files import digest
 from fer_lib.labels import FOLDER as LABELS
 from fer_lib.models.spec import SETTINGS, default_settings
-from fer_lib.report.display import notes_of
+from fer_lib.report.citations import BIBLIOGRAPHY
+from fer_lib.report.notes import facts_of, read_notebook
 from fer_lib.report.parameters import TITLE_VARIABLES, Parameters, Scalar, as_type
 
 ROOT = Path(__file__).parents[2]
@@ -195,7 +196,6 @@ def execute(
     out: Path,
     *,
     fingerprint: str,
-    kernel: Any = None,
     papermill_options: Mapping[str, Any] | None = None,
 ) -> tuple[Path, bool]:
     """Execute a notebook, unless `out` holds it as it would come out.
@@ -205,7 +205,6 @@ def execute(
         parameters: All its parameters and settings.
         out: Folder for the executed notebook.
         fingerprint: Of what lies in the places that its parameters name: the faces, the facts of other notebooks.
-        kernel: A kernel that outlives the notebook, with `manager` and `terminal`; by default one of its own.
         papermill_options: Further options of `papermill.execute_notebook`.
 
     Returns:
@@ -226,7 +225,7 @@ def execute(
 
     out.mkdir(parents=True, exist_ok=True)
     try:
-        notebook = _run_cells(name, parameters, running, kernel, papermill_options or {})
+        notebook = _run_cells(name, parameters, running, papermill_options or {})
     except PapermillExecutionError as error:
         if error.ename in ("Interrupted", "KeyboardInterrupt"):
             running.unlink()
@@ -281,32 +280,15 @@ def is_fresh(name: str, parameters: Parameters, out: Path, *, fingerprint: str) 
 
 
 def facts(notebook: Path) -> dict[str, Any]:
-    """All facts that an executed notebook stated by `facts(…)`, later ones over earlier ones."""
-    notes = [note for note in notes_of(read_notebook(notebook)) if note["kind"] == "facts"]
-    return {name: fact for note in notes for name, fact in note["facts"].items()}
+    """What an executed notebook stated by `facts(…)`."""
+    return facts_of(read_notebook(notebook))
 
 
-def read_notebook(path: Path) -> dict[str, Any]:
-    """A notebook's content.
-
-    Raises:
-        InputError: It is damaged.
-    """
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is damaged, no notebook ({error}); put it back or remove it.") from None
-    return content
-
-
-def _run_cells(
-    name: str, parameters: Parameters, running: Path, kernel: Any, options: Mapping[str, Any]
-) -> Any:
+def _run_cells(name: str, parameters: Parameters, running: Path, options: Mapping[str, Any]) -> Any:
     import papermill
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _kernel() if kernel is None else _forwarded(kernel.manager) as manager:
-        terminal = sys.stderr if kernel is None else kernel.terminal
+    with _kernel() as manager:
         return papermill.execute_notebook(
             _verbatim(source_notebook(name)),
             _verbatim(running),
@@ -315,7 +297,7 @@ def _run_cells(
             progress_bar=False,
             start_timeout=START_TIMEOUT,
             km=manager,
-            **{"stdout_file": terminal, "stderr_file": terminal, **options},
+            **{"stdout_file": sys.stderr, "stderr_file": sys.stderr, **options},
         )
 
 
@@ -342,7 +324,11 @@ def _injected(name: str, parameters: Parameters) -> dict[str, Any]:
 
 @contextmanager
 def _kernel() -> Iterator[Any]:
-    """A kernel for one notebook, ended at the end."""
+    """A kernel for one notebook, ended at the end.
+
+    The first Ctrl-C goes to the cell that runs, which may save what it has; a second one stops at once. Python hands
+    signals to the main thread alone: elsewhere nothing changes, nor where they are ignored or reach the kernel too.
+    """
     from jupyter_client.manager import AsyncKernelManager
     from jupyter_core.utils import run_sync
 
@@ -361,42 +347,30 @@ def _kernel() -> Iterator[Any]:
         clients.append(new_client(**options))  # which papermill leaves open
         return clients[-1]
 
-    manager.client = client
-    # What the process itself says, such as TensorFlow's greeting, is not for readers; cells are heard apart.
-    run_sync(manager.start_kernel)(cwd=str(ROOT / "notebooks"), stderr=subprocess.DEVNULL)
-    try:
-        with _forwarded(manager):
-            yield manager
-    finally:
-        for each in clients:
-            each.stop_channels()
-        if manager.has_kernel:
-            run_sync(manager.shutdown_kernel)(now=True)
-        folder.cleanup()
-
-
-@contextmanager
-def _forwarded(manager: Any) -> Iterator[Any]:
-    """Pass the first Ctrl-C on to the cell that runs, which may save what it has; a second one stops at once.
-
-    Python hands signals to the main thread alone: elsewhere nothing changes, nor where they are ignored.
-    """
     usual = signal.getsignal(signal.SIGINT)
-    here = threading.current_thread() is threading.main_thread()
-    if not here or usual is signal.SIG_IGN or os.name == "nt":  # there, Ctrl-C reaches the kernel too
-        yield manager
-        return
 
     def forward(number: int, frame: object) -> None:
         signal.signal(signal.SIGINT, usual)
         if manager.has_kernel:
             os.kill(manager.provisioner.pid, signal.SIGINT)
 
-    signal.signal(signal.SIGINT, forward)
+    main = threading.current_thread() is threading.main_thread()
+    forwards = main and usual is not signal.SIG_IGN and os.name == "posix"
+    manager.client = client
+    # What the process itself says, such as TensorFlow's greeting, is not for readers; cells are heard apart.
+    run_sync(manager.start_kernel)(cwd=str(ROOT / "notebooks"), stderr=subprocess.DEVNULL)
     try:
+        if forwards:
+            signal.signal(signal.SIGINT, forward)
         yield manager
     finally:
-        signal.signal(signal.SIGINT, usual)
+        if forwards:
+            signal.signal(signal.SIGINT, usual)
+        for each in clients:
+            each.stop_channels()
+        if manager.has_kernel:
+            run_sync(manager.shutdown_kernel)(now=True)
+        folder.cleanup()
 
 
 def _key(name: str, parameters: Parameters, fingerprint: str) -> str:
@@ -406,16 +380,12 @@ def _key(name: str, parameters: Parameters, fingerprint: str) -> str:
         (cell["cell_type"], cell["source"], cell.get("attachments"))
         for cell in read_notebook(source_notebook(name))["cells"]
     ]
-    labels = (LABELS / f"{parameters.get('LANGUAGE', 'zh-TW')}.yaml").read_bytes()
-    content = json.dumps([cells, rest, fingerprint, code_digest()], sort_keys=True)
-    return hashlib.sha256(content.encode() + labels).hexdigest()
+    words = LABELS / f"{parameters.get('LANGUAGE', 'zh-TW')}.yaml"
+    return digest([cells, rest, fingerprint, code_digest()], words, BIBLIOGRAPHY)
 
 
 @cache
 def code_digest() -> str:
     """A hash of the package's code, the models that come with it, and the locked packages."""
-    digest = hashlib.sha256()
     library = ROOT / "fer_lib"
-    for path in [*sorted(library.rglob("*.py")), *sorted(library.rglob("*.npz")), ROOT / "requirements.txt"]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return digest(*sorted(library.rglob("*.py")), *sorted(library.rglob("*.npz")), ROOT / "requirements.txt")

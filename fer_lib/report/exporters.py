@@ -14,30 +14,33 @@ import shutil
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import pypandoc
 import typst
-from nbconvert import HTMLExporter
 from nbconvert.exporters.templateexporter import TemplateExporter
-from nbconvert.preprocessors import CoalesceStreamsPreprocessor, ExtractOutputPreprocessor
-from traitlets import Bool, Dict, default
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor, TagRemovePreprocessor
+from traitlets import Bool, Dict, List, Unicode, default
 from traitlets.config import Config
 
 from fer_lib import fonts
 from fer_lib.errors import InputError
 from fer_lib.files import REPORT
-from fer_lib.report.display import table_html
-from fer_lib.report.markdown import markdown_to_html
+from fer_lib.report.interactive import render
+from fer_lib.report.notes import notes_of
+from fer_lib.report.numbers import numbers_of
 from fer_lib.report.preprocessors import (
-    EmbedPictures,
-    LeaveOut,
     LinkOutputs,
+    MarkAuthor,
+    NumberCitations,
     NumberOutputs,
     PlaceCells,
+    RenderMarkdown,
     SplitChapters,
 )
+from fer_lib.report.record import Record, embed
 from fer_lib.report.title import WHO, read_title
 
 NOTEBOOK_ONLY = "notebook-only"
@@ -46,139 +49,117 @@ NOTEBOOK_ONLY = "notebook-only"
 FULL = "full"
 """The tag of cells that the short form leaves out."""
 
-_PREPROCESSORS = [
-    LeaveOut,
-    CoalesceStreamsPreprocessor,
-    PlaceCells,
-    EmbedPictures,
-    NumberOutputs,
-    LinkOutputs,
-    SplitChapters,
-]
-_PAPER_PREPROCESSORS = [*_PREPROCESSORS, ExtractOutputPreprocessor]
-_PRIORITY = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain"]
-_PAPER_PRIORITY = ["image/svg+xml", "image/png", "text/markdown", "text/html", "image/jpeg", "text/plain"]
 _HEADLINES = re.compile(r"<h[1-6]\b.*?</h[1-6]>|<strong>.*?</strong>", re.DOTALL)
-_STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
+_REPEATED = re.compile(r"(<(?:style|script)>.*?</(?:style|script)>)", re.DOTALL)
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _LONG = 12  # rows, and
 _NARROW = 3  # columns of a table that paper has in two halves if it is longer and no wider
 
 
-class ReportExporter(HTMLExporter):
-    """The course report as one HTML file; a notebook merged of two languages gets a switch."""
+class _Report(TemplateExporter):
+    """What page and paper have in common."""
 
-    export_from_notebook = "Course report (HTML)"
-    preprocessors = _PREPROCESSORS
+    preprocessors = List(
+        [
+            CoalesceStreamsPreprocessor,
+            PlaceCells,
+            MarkAuthor,
+            NumberCitations,
+            RenderMarkdown,
+            NumberOutputs,
+            LinkOutputs,
+            SplitChapters,
+        ]
+    ).tag(config=True)
+    template_extension = Unicode(".html.j2").tag(config=True, affects_environment=True)
+    priority = ("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/plain")
+    short = False
     title = Dict(help="Who hands it in: student_id, department, name.").tag(config=True)
-
-    @property
-    def default_config(self) -> Config:
-        """See `HTMLExporter`."""
-        return _config(super().default_config, _PRIORITY, {NOTEBOOK_ONLY})
-
-    @default("template_name")
-    def _template_name_default(self) -> str:
-        return "hw3"
-
-    @default("extra_template_basedirs")
-    def _default_extra_template_basedirs(self) -> list[str]:
-        return [str(REPORT / "templates")]
-
-    def default_filters(self) -> Iterator[tuple[str, Any]]:
-        """See `HTMLExporter`."""
-        yield from super().default_filters()
-        yield "passage", _passage
-
-    def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> tuple[str, Any]:
-        """See `HTMLExporter`.
-
-        Raises:
-            InputError: A link leads nowhere, a picture has no description and the like; names notebook and cell.
-        """
-        resources = {**(resources or {}), "who": _who(self.title)}
-        page, resources = super().from_notebook_node(nb, resources, **kw)
-        return _with_fonts(_with_policy(_each_once(_without_gaps(page)))), resources
-
-
-class ReportPDFExporter(TemplateExporter):
-    """The course report as PDF/UA-1, by pandoc and Typst, in the language of the notebook."""
-
-    export_from_notebook = "Course report (PDF)"
-    preprocessors = _PAPER_PREPROCESSORS
-    output_mimetype = "application/pdf"
-    title = Dict(help="Who hands it in: student_id, department, name.").tag(config=True)
-    short = Bool(False, help="Leave out what is tagged `full`, set it tightly, without contents.").tag(
-        config=True
-    )
+    made = Dict(help="How it was made: profile, fingerprint, parameters, see `Record`.")
 
     @property
     def default_config(self) -> Config:
         """See `TemplateExporter`."""
-        return _config(super().default_config, _PAPER_PRIORITY, {NOTEBOOK_ONLY})
-
-    @default("template_name")
-    def _template_name_default(self) -> str:
-        return "hw3_typst"
+        config = super().default_config.copy()
+        config.NbConvertBase.display_data_priority = list(self.priority)
+        return config
 
     @default("extra_template_basedirs")
     def _default_extra_template_basedirs(self) -> list[str]:
         return [str(REPORT / "templates")]
-
-    @default("template_extension")
-    def _template_extension_default(self) -> str:
-        return ".html.j2"
-
-    @default("file_extension")
-    def _file_extension_default(self) -> str:
-        return ".pdf"
-
-    def default_filters(self) -> Iterator[tuple[str, Any]]:
-        """See `TemplateExporter`."""
-        yield from super().default_filters()
-        yield "passage", _passage
-        yield "paper_table", _paper_table
 
     def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> tuple[Any, Any]:
         """See `TemplateExporter`.
 
         Raises:
-            InputError: As `ReportExporter`; or a character cannot be printed.
+            InputError: A link leads nowhere, a picture has no description and the like; names notebook and cell.
         """
         resources = {
-            **(resources or {}), "who": _who(self.title), "short": self.short,
-            "leave_out": {FULL} if self.short else set(), "output_files_dir": "",
-        }  # fmt: skip
+            **(resources or {}),
+            "who": self.title or vars(read_title(REPORT / "title.yaml")),
+            "short": self.short,
+            "keys": {str(note["key"]) for note in notes_of(nb) if "key" in note},
+        }
+        tags = {NOTEBOOK_ONLY, FULL} if self.short else {NOTEBOOK_ONLY}
+        nb, _ = TagRemovePreprocessor(remove_cell_tags=tags).preprocess(copy(nb), {})
         body, resources = super().from_notebook_node(nb, resources, **kw)
-        pictures = resources.pop("outputs", {})
-        return _typeset(_without_gaps(body), pictures, resources), resources
+        return _without_gaps(body), resources
 
 
-def _config(usual: Config, priority: list[str], left_out: set[str]) -> Config:
-    config = usual.copy()
-    config.merge(
-        Config(
-            {
-                "NbConvertBase": {"display_data_priority": priority},
-                "LeaveOut": {"tags": left_out},
-                "ExtractOutputPreprocessor": {"output_filename_template": "{cell_index}_{index}{extension}"},
-                "HighlightMagicsPreprocessor": {"enabled": False},
-            }
-        )
+class ReportExporter(_Report):
+    """The course report as one HTML file; a notebook merged of two languages gets a switch."""
+
+    export_from_notebook = "Course report (HTML)"
+    output_mimetype = "text/html"
+    template_name = Unicode("hw3").tag(config=True, affects_template=True)
+    file_extension = Unicode(".html").tag(config=True)
+
+    def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> tuple[str, Any]:
+        """See `_Report`."""
+        page, resources = super().from_notebook_node(nb, resources, **kw)
+        page = _with_fonts(_with_policy(_each_once(page)))
+        return embed(page, _record(resources, self.made)), resources
+
+
+class ReportPDFExporter(_Report):
+    """The course report as PDF/UA-1, by pandoc and Typst, in the language of the notebook."""
+
+    export_from_notebook = "Course report (PDF)"
+    output_mimetype = "application/pdf"
+    template_name = Unicode("hw3_typst").tag(config=True, affects_template=True)
+    file_extension = Unicode(".pdf").tag(config=True)
+    priority = ("image/svg+xml", "image/png", "text/html", "image/jpeg", "text/plain")
+    short = Bool(False, help="Leave out what is tagged `full`, set it tightly, without contents.").tag(
+        config=True
     )
-    return config
+
+    def default_filters(self) -> Iterator[tuple[str, Any]]:
+        """See `TemplateExporter`."""
+        yield from super().default_filters()
+        yield "paper_table", _paper_table
+
+    def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> tuple[Any, Any]:
+        """See `_Report`.
+
+        Raises:
+            InputError: As `ReportExporter`; or a character cannot be printed.
+        """
+        body, resources = super().from_notebook_node(nb, resources, **kw)
+        return _typeset(body, resources), resources
 
 
-def _who(title: Mapping[str, str]) -> Mapping[str, str]:
-    if title:
-        return title
-    found = read_title(REPORT / "title.yaml")
-    return {key: getattr(found, key) for key in WHO}
-
-
-def _passage(text: str) -> str:
-    """Markdown of a notebook as HTML of the report, whose own headings stand above."""
-    return markdown_to_html(text, deeper=1)
+def _record(resources: Mapping[str, Any], made: Mapping[str, Any]) -> Record:
+    """What a page says of itself, in its first language."""
+    first = resources["reports"][0]
+    notes = (
+        (chapter["notebook"], note)
+        for chapter in first["chapters"]
+        for cell in chapter["cells"]
+        for note in notes_of({"cells": [cell]})
+    )
+    own = resources["own"][first["language"]]
+    who = {key: resources["who"][key] for key in WHO}
+    return Record(who, first["language"], numbers_of(notes), own, **made)
 
 
 def _paper_table(note: Mapping[str, Any], runs: str) -> str:
@@ -189,7 +170,9 @@ def _paper_table(note: Mapping[str, Any], runs: str) -> str:
         pairs = zip(rows[:half], [*rows[half:], [""] * len(columns)][:half], strict=True)
         columns, numeric, rows = [*columns] * 2, [*numeric] * 2, [[*left, *right] for left, right in pairs]
     caption = f"<b>{note['label']}</b> {note['caption']}{runs}"
-    return table_html(columns, rows, numeric, key=note["id"], caption=caption)
+    return render(
+        "table.html.j2", columns=columns, rows=rows, numeric=numeric, key=note["id"], caption=caption
+    )
 
 
 def _without_gaps(page: str) -> str:
@@ -206,19 +189,10 @@ def _without_gaps(page: str) -> str:
 
 
 def _each_once(page: str) -> str:
-    """The page with equal styles where the first of them stands, and equal scripts at its end."""
-    scripts = dict.fromkeys(_SCRIPT.findall(page))
-    page = _SCRIPT.sub("", page)
-    seen: set[str] = set()
-
-    def first(style: re.Match[str]) -> str:
-        again = style[0] in seen
-        seen.add(style[0])
-        return "" if again else style[0]
-
-    closing = "".join(f"<script>{script}</script>" for script in scripts)
-    head, end, tail = _STYLE.sub(first, page).rpartition("</body>")
-    return head + closing + end + tail
+    """The page with equal styles and equal scripts only where the last of them stands: a script sees all before it."""
+    parts = _REPEATED.split(page)
+    last = {part: number for number, part in enumerate(parts)}
+    return "".join(part for number, part in enumerate(parts) if number % 2 == 0 or last[part] == number)
 
 
 def _with_policy(page: str) -> str:
@@ -236,14 +210,11 @@ def _with_fonts(page: str) -> str:
     return page
 
 
-def _typeset(body: str, pictures: Mapping[str, bytes], resources: Mapping[str, Any]) -> bytes:
+def _typeset(body: str, resources: Mapping[str, Any]) -> bytes:
     """HTML as PDF: pandoc turns it into Typst markup, in which every text is a string and none is markup."""
     templates = REPORT / "templates" / "hw3_typst"
     with tempfile.TemporaryDirectory(prefix="fer-lib-") as name:
         root = Path(name)  # of all that Typst may read
-        for file, data in pictures.items():
-            (root / file).parent.mkdir(parents=True, exist_ok=True)
-            (root / file).write_bytes(data)
         markup = pypandoc.convert_text(
             _with_files(body, root),
             "typst",
@@ -296,6 +267,7 @@ def _front_matter(resources: Mapping[str, Any]) -> str:
             "author": who["name"],
             "contents": labels["contents"],
             "short": resources["short"],
+            "authorship": report["authorship"],
         }
     )
 

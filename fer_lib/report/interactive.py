@@ -1,7 +1,7 @@
 """Figures that readers can look into, as HTML fragments that stand alone: in a notebook, on a page, offline.
 
-`Cells` is a matrix that opens its faces, `Frames` are pictures that a slider or a switch changes. `curves` finds what
-there is to read off in any line chart, for the report's page.
+`Cells` is a matrix that opens its faces, `Frames` are pictures that a slider or a switch changes; what they look like
+stands in `report/templates/outputs`. `curves` finds what there is to read off in any line chart, for the report's page.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
@@ -23,34 +23,20 @@ from fer_lib.errors import InputError
 from fer_lib.files import REPORT
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from matplotlib.transforms import Bbox
+    from PIL.Image import Image
 
 Array = npt.NDArray[Any]
 
-TEMPLATES = REPORT / "templates" / "interactive"
-
 _POINTS = 400  # of a curve: more are closer together than a pixel
-_RAMP = (
-    (244, 250, 246),
-    (75, 163, 176),
-    (28, 43, 74),
-)  # colors of a share of 0, 0.5 and 1, and on a dark page
-_DARK_RAMP = ((36, 39, 40), (38, 104, 118), (160, 222, 224))
-
-
-class Interactive(Protocol):
-    """What may stand in the place of a figure on screens."""
-
-    def html(self, key: str, labels: Mapping[str, str], alt: str) -> str:
-        """A fragment that stands alone; `key` is the figure's, `labels` the words of the page."""
-        ...
-
-    def counts(self) -> dict[str, int]:
-        """The numbers in it, by name, for `fer-lib verify`."""
-        ...
+# Colors of a share of 0, 0.5 and 1, red, green and blue of each apart; and on a dark page.
+_RAMP = {
+    "": ((244, 75, 28), (250, 163, 43), (246, 176, 74)),
+    "dark_": ((36, 38, 160), (39, 104, 222), (40, 118, 224)),
+}
 
 
 @dataclass(frozen=True)
@@ -73,45 +59,36 @@ class Cells:
     probabilities: Array
     most: int = 8
 
-    def html(self, key: str, labels: Mapping[str, str], alt: str) -> str:
-        """See `Interactive`."""
-        return _fragment("cells", key, labels, alt, self._data())
+    template = "cells.html.j2"
 
     def counts(self) -> dict[str, int]:
-        """See `Interactive`."""
-        pairs = [(a, b) for a in range(len(self.names)) for b in range(len(self.names))]
+        """The numbers in it by true and predicted class, for `fer-lib verify`."""
+        pairs = np.ndindex(self.matrix.shape)
         return {f"{self.names[a]}.{self.names[b]}": int(self.matrix[a, b]) for a, b in pairs}
 
-    def _data(self) -> dict[str, Any]:
-        """Rows of cells, each with its share, colors and faces, and one sheet of all faces."""
+    def data(self) -> dict[str, Any]:
+        """What its template shows: rows of cells, each with its share, colors and faces, and one sheet of all faces."""
         predicted = self.probabilities.argmax(axis=1)
         sure = np.argsort(-self.probabilities.max(axis=1), kind="stable")
         shares = self.matrix / np.maximum(self.matrix.sum(axis=1, keepdims=True), 1)
+        percent = np.rint(100 * self.probabilities).astype(int).tolist()
         shown: list[int] = []
 
-        def faces(row: int, column: int) -> list[dict[str, Any]]:
+        def cell(row: int, column: int) -> dict[str, Any]:
             found = [i for i in sure if self.labels[i] == row and predicted[i] == column][: self.most]
+            faces = [{"at": at, "percent": percent[i]} for at, i in enumerate(found, start=len(shown))]
             shown.extend(found)
-            first = len(shown) - len(found)
-            return [
-                {"at": first + k, "percent": np.rint(100 * self.probabilities[i]).astype(int).tolist()}
-                for k, i in enumerate(found)
-            ]
+            share = shares[row, column]
+            return {
+                "share": f"{share:.2f}", "count": int(self.matrix[row, column]), "faces": faces, **_colors(share)
+            }  # fmt: skip
 
-        rows = [
-            [
-                {"share": f"{share:.2f}", "count": int(self.matrix[r, c]), "faces": faces(r, c)}
-                | dict(zip(("color", "ink"), _colors(float(share), _RAMP), strict=True))
-                | dict(zip(("dark_color", "dark_ink"), _colors(float(share), _DARK_RAMP), strict=True))
-                for c, share in enumerate(row)
-            ]
-            for r, row in enumerate(shares)
-        ]
+        classes = range(len(self.names))
+        rows = [[cell(row, column) for column in classes] for row in classes]
         across = min(len(shown), 32) or 1
-        down = math.ceil(len(shown) / across)
         return {
-            "names": list(self.names), "rows": rows, "across": across, "down": down,
-            "sheet": _sheet(self.pictures[shown], across) if shown else "",
+            "names": self.names, "rows": rows, "across": across, "down": math.ceil(len(shown) / across),
+            "sheet": _side_by_side(self.pictures[shown], across),
         }  # fmt: skip
 
 
@@ -137,6 +114,8 @@ class Frames:
     columns: int = 8
     start: int = 0
 
+    template = "frames.html.j2"
+
     def __post_init__(self) -> None:
         if self.control not in ("slider", "switch"):
             raise InputError(f"a control is 'slider' or 'switch', but was {self.control!r}.")
@@ -146,29 +125,55 @@ class Frames:
                 f"(frames, n, h, w, 3), but have {self.pictures.shape}."
             )
 
-    def html(self, key: str, labels: Mapping[str, str], alt: str) -> str:
-        """See `Interactive`."""
-        return _fragment(
-            "frames",
-            key,
-            labels,
-            alt,
-            self._data() | {"script": (TEMPLATES / "slider.js").read_text("utf-8")},
-        )
-
-    def counts(self) -> dict[str, int]:
-        """See `Interactive`."""
-        return {}
-
-    def _data(self) -> dict[str, Any]:
-        """Names and captions, with one sheet of all pictures, a row for each frame."""
+    def data(self) -> dict[str, Any]:
+        """What its template shows: names and captions, with one sheet of all pictures, a row for each frame."""
         frames, count, *size = self.pictures.shape
         return {
-            "control": self.control, "label": self.label, "names": list(map(str, self.names)),
-            "count": count, "columns": min(self.columns, count), "start": self.start % frames,
-            "captions": [list(row) for row in self.captions],
-            "sheet": _sheet(self.pictures.reshape(frames * count, *size), count),
+            **vars(self), "count": count, "columns": min(self.columns, count), "start": self.start % frames,
+            "sheet": _side_by_side(self.pictures.reshape(frames * count, *size), count),
         }  # fmt: skip
+
+
+Interactive = Cells | Frames
+"""What may stand in the place of a figure on screens."""
+
+
+def fragment(part: Interactive, name: str, labels: Mapping[str, str], alt: str) -> str:
+    """An interactive part as HTML.
+
+    Args:
+        part: The part.
+        name: No other part on a page has it.
+        labels: The words of the page.
+        alt: The description for those who cannot see it.
+    """
+    data = part.data()
+    sheet = webp(data.pop("sheet"))
+    sheet_class = f"sheet-{hashlib.sha256(sheet.encode()).hexdigest()[:10]}"  # in all languages the same
+    return render(
+        part.template, **data, sheet=sheet, sheet_class=sheet_class, name=name, labels=labels, alt=alt
+    )
+
+
+def render(template: str, **data: Any) -> str:
+    """A file of `report/templates/outputs`, filled; what is text stays text."""
+    return _templates().get_template(template).render(data)
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    loader = jinja2.FileSystemLoader(REPORT / "templates" / "outputs")
+    return jinja2.Environment(loader=loader, autoescape=True)
+
+
+def webp(pixels: Array | Image) -> str:
+    """A picture as an address that holds all of it, lossless."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels) if isinstance(pixels, np.ndarray) else pixels.convert("RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", lossless=True, quality=50, method=2)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def faces_and_heat(faces: Array, heats: Array) -> Array:
@@ -201,16 +206,15 @@ def curves(figure: Figure, box: Bbox) -> list[dict[str, Any]]:
     """
     found = []
     for ax in figure.axes:
-        series = _series(ax)
+        series = [each for line in ax.get_lines() if (each := _series(line, _percent(ax.yaxis)))]
         if series and ax.get_xscale() == ax.get_yscale() == "linear":
             place = ax.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
             left, top = (place.x0 - box.x0) / box.width, (box.y1 - place.y1) / box.height
             part = (left, top, place.width / box.width, place.height / box.height)
-            limits = (*ax.get_xlim(), *ax.get_ylim())
             found.append(
                 {
                     "box": [round(float(x), 5) for x in part],
-                    "limits": [float(x) for x in limits],
+                    "limits": [float(x) for x in (*ax.get_xlim(), *ax.get_ylim())],
                     "label": ax.get_xlabel(),
                     "percent": _percent(ax.xaxis),
                     "series": series,
@@ -227,43 +231,33 @@ def _percent(axis: Axis) -> float:
     return 100 / formatter.xmax if isinstance(formatter, PercentFormatter) else 0
 
 
-def _series(ax: Axes) -> list[dict[str, Any]]:
+def _series(line: Line2D, percent: float) -> dict[str, Any] | None:
+    """What can be read off a line, if it has a name; its gaps are left out."""
     from matplotlib.colors import to_hex
 
-    percent = _percent(ax.yaxis)
-    series = []
-    for line in ax.get_lines():
-        x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
-        if str(line.get_label()).startswith("_") or not 2 <= len(x) <= _POINTS:
-            continue
-        known = np.isfinite(x) & np.isfinite(y)
-        series.append(
-            {
-                "name": line.get_label(),
-                "color": to_hex(line.get_color()),
-                "x": [float(f"{value:.6g}") for value in x[known]],
-                "y": [float(f"{value:.6g}") for value in y[known]],
-                "text": [f"{percent * v:.1f}%" if percent else f"{v:.4g}" for v in y[known]],
-            }
-        )
-    return series
+    points = np.asarray(line.get_xydata(), float)
+    if str(line.get_label()).startswith("_") or not 2 <= len(points) <= _POINTS:
+        return None
+    x, y = points[np.isfinite(points).all(axis=1)].T
+    return {
+        "name": line.get_label(),
+        "color": to_hex(line.get_color()),
+        "x": [float(f"{value:.6g}") for value in x],
+        "y": [float(f"{value:.6g}") for value in y],
+        "text": [f"{percent * value:.1f}%" if percent else f"{value:.4g}" for value in y],
+    }
 
 
-def _sheet(pictures: Array, across: int) -> str:
-    """Pictures (k, h, w[, 3]) side by side in rows of `across`, as the address of one lossless picture."""
-    from PIL import Image
-
+def _side_by_side(pictures: Array, across: int) -> Array:
+    """Pictures (k, h, w[, 3]) as one, in rows of `across`."""
     if pictures.dtype.kind == "f":
         pictures = _in_colors(pictures)
-    count, height, width = pictures.shape[:3]
-    down = math.ceil(count / across)
-    padded = np.zeros((down * across, *pictures.shape[1:]), np.uint8)
+    count, height, width, *channels = pictures.shape
+    down = math.ceil(count / across) or 1
+    padded = np.zeros((down * across, height, width, *channels), np.uint8)
     padded[:count] = pictures
-    grid = padded.reshape(down, across, *pictures.shape[1:]).swapaxes(1, 2)
-    buffer = io.BytesIO()
-    image = Image.fromarray(grid.reshape(down * height, across * width, *pictures.shape[3:]))
-    image.save(buffer, "WEBP", lossless=True, quality=60, method=4)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    grid = padded.reshape(down, across, height, width, *channels).swapaxes(1, 2)
+    return grid.reshape(down * height, across * width, *channels)
 
 
 def _in_colors(heat: Array) -> Array:
@@ -273,40 +267,15 @@ def _in_colors(heat: Array) -> Array:
     return np.asarray(mpl.colormaps["magma"](np.clip(heat, 0, 1), bytes=True))[..., :3]
 
 
-def _colors(share: float, ramp: Sequence[tuple[int, ...]]) -> tuple[str, str]:
-    """Background and text of a cell; the text is black or white, at least 4.5:1 (WCAG 2.2, contrast ratio)."""
-    place = min(max(share, 0.0), 1.0) * (len(ramp) - 1)
-    low = min(int(place), len(ramp) - 2)
-    mixed = [round(a + (b - a) * (place - low)) for a, b in zip(ramp[low], ramp[low + 1], strict=True)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (m / 255 for m in mixed)]
-    luminance = float(np.dot([0.2126, 0.7152, 0.0722], linear))
-    return "#{:02x}{:02x}{:02x}".format(*mixed), "#000" if luminance > 0.179 else "#fff"
+def _colors(share: float) -> dict[str, str]:
+    """Background and text of a cell, on a light and a dark page."""
+    from matplotlib.colors import to_hex
 
+    from fer_lib.plots.style import readable_on
 
-def _fragment(template: str, key: str, labels: Mapping[str, str], alt: str, data: Mapping[str, Any]) -> str:
-    css = (TEMPLATES / "interactive.css").read_text("utf-8")
-    name = f"sheet-{hashlib.sha256(data['sheet'].encode()).hexdigest()[:10]}"
-    return (
-        _templates()
-        .get_template(f"{template}.html.j2")
-        .render(
-            data,
-            key=key,
-            labels=labels,
-            alt=alt,
-            css=_raw(css),
-            sheet_class=name,
-            script=_raw(data.get("script", "")),
-        )
-    )
-
-
-def _raw(text: str) -> Any:
-    from markupsafe import Markup
-
-    return Markup(text)  # a file of ours
-
-
-@cache
-def _templates() -> jinja2.Environment:
-    return jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
+    colors: dict[str, str] = {}
+    for page, ramp in _RAMP.items():
+        red, green, blue = (round(np.interp(share, (0, 0.5, 1), channel)) / 255 for channel in ramp)
+        mixed = red, green, blue
+        colors |= {f"{page}color": to_hex(mixed), f"{page}ink": to_hex(readable_on(mixed))}
+    return colors

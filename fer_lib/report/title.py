@@ -6,15 +6,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from fer_lib.errors import InputError
-from fer_lib.report.display import nearest
+from fer_lib.errors import InputError, nearest
 
 WHO = ("student_id", "department", "name")
 """The fields that every title has, in the order in which they are shown."""
+
+_COLLABORATORS = "collaborators."
 
 
 @dataclass(frozen=True)
@@ -51,27 +51,20 @@ def read_title(path: Path, overrides: Mapping[str, str] | None = None) -> Title:
         raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}.") from None
     if not isinstance(loaded, dict):
         raise InputError(f"{path} must hold lines such as `name: ...`.")
-    values = _checked(_flat(loaded), str(path)) | _checked(overrides or {}, "--title")
+    if isinstance(questions := loaded.get("collaborators"), dict):
+        del loaded["collaborators"]
+        loaded |= {f"{_COLLABORATORS}{question}": who for question, who in questions.items()}
+    values = {}
+    for where, given in ((str(path), loaded), ("--title", overrides or {})):
+        for key, value in given.items():
+            if key not in WHO and not re.fullmatch(rf"{_COLLABORATORS}q\d+", key):
+                known = nearest(key, [*WHO, f"{_COLLABORATORS}q1"])
+                raise InputError(f"{where}: nothing is known of {key!r}{known}.")
+            if not isinstance(value, str):
+                raise InputError(f"{where}: {key} must be one text, but is {value!r}.")
+            values[key] = value
     for key in WHO:
         if key not in values:
             raise InputError(f"{path} lacks {key!r}; add a line `{key}: ...`.")
-    collaborators = {key.partition(".")[2]: text for key, text in values.items() if key not in WHO}
-    return Title(values["student_id"], values["department"], values["name"], collaborators)
-
-
-def _checked(values: Mapping[str, Any], where: str) -> dict[str, str]:
-    for key, value in values.items():
-        if key not in WHO and not re.fullmatch(r"collaborators\.q\d+", key):
-            known = nearest(key, [*WHO, "collaborators.q1"])
-            raise InputError(f"{where}: nothing is known of {key!r}{known}.")
-        if not isinstance(value, str):
-            raise InputError(f"{where}: {key} must be one text, but is {value!r}.")
-    return dict(values)
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+    who = {key: values.pop(key) for key in WHO}
+    return Title(**who, collaborators={k.removeprefix(_COLLABORATORS): text for k, text in values.items()})

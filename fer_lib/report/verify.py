@@ -5,9 +5,8 @@ from __future__ import annotations
 import fnmatch
 import math
 import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -18,18 +17,13 @@ import yaml
 from fer_lib import data
 from fer_lib.errors import InputError
 from fer_lib.report import build, execute
-from fer_lib.report.display import notes_of
 from fer_lib.report.execute import ROOT
+from fer_lib.report.notes import notes_of, read_notebook
+from fer_lib.report.numbers import Numbers, numbers_of
 from fer_lib.report.parameters import Parameters
 
 Tolerances = Mapping[str, float | None]
 """Largest difference by pattern, first match counts; None is not compared."""
-
-
-Numbers = Mapping[str, Sequence[Any]]
-"""What a report says, by names such as `q1.accuracy.validation.value`; some say several things."""
-
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?%?")
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,7 @@ def verify(out: Path, *, source: str = "") -> Verdict:
             )
         folder = notebooks[0].parent.with_name(f"{notebooks[0].parent.name}-verify")
         again = _run(notebooks, folder, seen, report)
-        verdict = compare(_numbers(notebooks), _numbers(again), tolerances)
+        verdict = compare(numbers_in(notebooks), numbers_in(again), tolerances)
         shutil.rmtree(folder)
     return verdict
 
@@ -167,40 +161,9 @@ def _near(a: Any, b: Any, tolerance: float) -> bool:
     return numbers and abs(a - b) <= tolerance
 
 
-def leaves(facts: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """All that facts hold, by dotted names such as `accuracy.validation.value`."""
-    if isinstance(facts, Mapping | list):
-        items = facts.items() if isinstance(facts, Mapping) else enumerate(facts)
-        for key, value in items:
-            yield from leaves(value, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, facts
-
-
-def _numbers(notebooks: Sequence[Path]) -> dict[str, list[Any]]:
-    """All that executed notebooks say: facts, placeholders of passages, cells of tables, counts of matrices."""
-    said: dict[str, list[Any]] = {}
-    for notebook in notebooks:
-        for note in notes_of(execute.read_notebook(notebook)):
-            for name, value in _values(note):
-                said.setdefault(f"{notebook.stem}.{name}", []).append(value)
-    return said
-
-
-def _values(note: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    yield from leaves(note.get("facts", {}))
-    yield from leaves(note.get("counts", {}), f"{note.get('key')}.count")
-    for row in note.get("rows", []):
-        for column, cell in zip(note["columns"][1:], row[1:], strict=True):
-            yield from ((f"{note['key']}.{column}.{row[0]}", part) for part in _parts(cell))
-
-
-def _parts(cell: str) -> list[Any]:
-    """The numbers of a text, shares for percentages, and after them the words between, if there are any."""
-    texts = _NUMBER.findall(cell)
-    numbers = [float(t.rstrip("%").replace(",", "")) / (100 if t.endswith("%") else 1) for t in texts]
-    words = _NUMBER.sub("", cell)
-    return [*numbers, words] if words or not texts else numbers
+def numbers_in(notebooks: Sequence[Path]) -> dict[str, list[Any]]:
+    """All that executed notebooks say."""
+    return numbers_of((path.stem, note) for path in notebooks for note in notes_of(read_notebook(path)))
 
 
 def _said(value: Any) -> str:

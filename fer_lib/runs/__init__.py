@@ -1,8 +1,12 @@
 """Run folders, `runs/<id>/`: the only place where models, histories and predictions are written and read."""
 
 from fer_lib.runs.comparison import (
+    against_best_member,
+    brief,
+    compare_dnns,
     evaluate,
     evaluate_ensemble,
+    paired_with_best,
     ratios,
     require_same_validation,
     runs_table,
@@ -11,12 +15,15 @@ from fer_lib.runs.comparison import (
 )
 from fer_lib.runs.folder import Run, accuracies, find, is_complete, newest, require_unmeasured
 from fer_lib.runs.members import Member, members
-from fer_lib.runs.trainer import divide, faces_of, train_or_reuse
+from fer_lib.runs.trainer import divide, faces_of, repeat, train_or_reuse
 
 __all__ = [
     "Member",
     "Run",
     "accuracies",
+    "against_best_member",
+    "brief",
+    "compare_dnns",
     "divide",
     "evaluate",
     "evaluate_ensemble",
@@ -25,7 +32,9 @@ __all__ = [
     "is_complete",
     "members",
     "newest",
+    "paired_with_best",
     "ratios",
+    "repeat",
     "require_same_validation",
     "require_unmeasured",
     "runs_table",

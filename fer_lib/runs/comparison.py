@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fer_lib import metrics
 from fer_lib.data.faces import FaceSplits
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
-from fer_lib.models.prediction import ensemble, predict
-from fer_lib.runs.folder import Run
+from fer_lib.models.prediction import ensemble
+from fer_lib.models.spec import dnn_units
+from fer_lib.runs.folder import Run, find, is_complete
 from fer_lib.runs.members import members
+from fer_lib.runs.trainer import faces_of
 
 
 def without_leaked(run: Run, splits: FaceSplits) -> dict[str, dict[str, float]]:
@@ -34,7 +39,13 @@ def without_leaked(run: Run, splits: FaceSplits) -> dict[str, dict[str, float]]:
 
 
 def evaluate(
-    root: Path, names: Sequence[str], splits: FaceSplits, *, kept_by: Run | None = None
+    root: Path,
+    names: Sequence[str],
+    splits: FaceSplits,
+    *,
+    thorough: bool = False,
+    kept_by: Run | None = None,
+    **form: Any,
 ) -> pd.DataFrame:
     """What several models, and their ensemble if there are two or more, are worth on the labelled tests.
 
@@ -42,15 +53,18 @@ def evaluate(
         root: The folder of all runs.
         names: As for `members`.
         splits: The data. Where test faces also stand in its training faces, there are rows without them too.
+        thorough: As for `members`.
         kept_by: A run that keeps the models' answers, so that they are computed once.
+        **form: As for `members`.
 
     Returns:
         Columns model ("" for the ensemble), stranger (whether it may have learned from other faces than the training
         faces, and so from test faces), split, copies (whether the faces that also stand in the training set count),
-        accuracy, low, high (95% Wilson interval), faces, and one of each emotion's name: the share of its faces that
+        accuracy, low, high (95% Wilson interval), faces, p (of McNemar's paired test against the ensemble; NaN for the
+        ensemble itself, or where there is none), and one of each emotion's name: the share of its faces that
         were found, NaN where it has none.
     """
-    answering = members(root, names, drawn=splits.drawn)
+    answering = members(root, names, drawn=splits.drawn, thorough=thorough, **form)
     strangers = [one.may_have_trained_on(splits) for one in answering]
     titles = [one.name for one in answering]
     if len(answering) > 1:
@@ -59,10 +73,7 @@ def evaluate(
     for split, faces in splits.tests.items():
         if faces.labels is None:
             continue
-        answers = [
-            kept_by.cached(predict, faces, one.views, model=one.model) if kept_by else one.answers(faces)
-            for one in answering
-        ]
+        answers = [one.answers(faces, kept_by) for one in answering]
         answers += [ensemble(answers)] * (len(answering) > 1)
         leaked = splits.leaked(split)
         subsets = {True: leaked | True, False: ~leaked}
@@ -71,10 +82,14 @@ def evaluate(
         ):
             for title, stranger, probabilities in zip(titles, strangers, answers, strict=True):
                 found = metrics.accuracy(probabilities[kept], faces.labels[kept])
+                p = metrics.mcnemar(
+                    *(one[kept].argmax(axis=1) == faces.labels[kept] for one in (probabilities, answers[-1]))
+                )["p"]
                 matrix = metrics.confusion_matrix(faces.labels[kept], probabilities[kept].argmax(axis=1))
                 row = {
                     "model": title, "stranger": stranger, "split": split, "copies": copies,
                     "accuracy": found.value, "low": found.low, "high": found.high, "faces": found.faces,
+                    "p": p if title and len(answering) > 1 else math.nan,
                 }  # fmt: skip
                 rows.append(row | dict(zip(EMOTIONS, metrics.class_scores(matrix).recall, strict=True)))
     return pd.DataFrame(rows)
@@ -90,10 +105,48 @@ def evaluate_ensemble(
     """
     labelled = any(faces.labels is not None for faces in splits.tests.values())
     if not (names and labelled) or splits.drawn:
-        return pd.DataFrame(columns=["model", "stranger", "split", "accuracy", "low", "high", "faces"])
+        return pd.DataFrame(columns=["model", "stranger", "split", "accuracy", "low", "high", "faces", "p"])
     found = evaluate(root, names, splits, kept_by=kept_by)
     together = bool((found["model"] == "").any())
     return found[found["copies"] & together].reset_index(drop=True)
+
+
+def against_best_member(judged: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """How an ensemble compares with the best of its members, from `evaluate_ensemble`.
+
+    Returns:
+        By split: the accuracies `ensemble` and `best`, `p` of McNemar's paired test as statistics write it, and the
+        `verdict`, see `metrics.compare`.
+    """
+    found = {}
+    for split, rows in judged.groupby("split", sort=False):
+        together = float(rows.loc[rows["model"] == "", "accuracy"].iloc[0])
+        best = rows[rows["model"] != ""].nlargest(1, "accuracy").iloc[0]
+        found[str(split)] = {
+            "ensemble": together,
+            "best": float(best["accuracy"]),
+            "p": metrics.p_value(best["p"]),
+            "verdict": metrics.compare(together, best["accuracy"], best["p"]),
+        }
+    return found
+
+
+def paired_with_best(root: Path, names: Sequence[str], splits: FaceSplits) -> list[float]:
+    """McNemar's p of the first run against each of the others on the same validation faces.
+
+    Args:
+        root: The folder of all runs.
+        names: Their ids, the best first. Runs that are no longer there, or held out other faces, are passed over.
+        splits: The data that they learned from.
+    """
+    found = [find(root, name) for name in names if is_complete(root / name)]
+    if not found or found[0].id != names[0]:
+        return []
+    held_out = faces_of(found[0], splits)[1]
+    labels, ids = held_out.known_labels, held_out.ids
+    same = [run for run in found if np.array_equal(faces_of(run, splits)[1].ids, ids)]
+    right = [run.probabilities("validation").argmax(axis=1) == labels for run in same]
+    return [metrics.mcnemar(right[0], other)["p"] for other in right[1:]]
 
 
 def side_by_side(named: Mapping[str, Run]) -> pd.DataFrame:
@@ -116,12 +169,47 @@ def side_by_side(named: Mapping[str, Run]) -> pd.DataFrame:
             if run.record.get("pretrained")
             else run.metrics["cpu_seconds"]["epoch"],
             "thousand_predictions": run.metrics["cpu_seconds"]["thousand_predictions"],
-            "training": run.metrics["training_accuracy"],
+            "training": run.metrics["accuracy"]["training"]["value"],
             "validation": run.metrics["accuracy"]["validation"]["value"],
         }
         for name, run in named.items()
     ]
     return pd.DataFrame(rows).astype({"seconds_per_epoch": float})
+
+
+def compare_dnns(
+    cnn: Run, dnns: Iterable[Run], labels: npt.NDArray[np.int64], *, seed: int = 0
+) -> pd.DataFrame:
+    """DNNs of several shapes, each compared with a CNN on the same validation faces.
+
+    Args:
+        cnn: The CNN.
+        dnns: Runs of DNNs that held out the same faces.
+        labels: The labels of those faces.
+        seed: Decides the bootstrap samples.
+
+    Returns:
+        A row for each DNN. Columns layers (hidden ones), units (of each, as a text), parameters, accuracy (95% Wilson
+        interval) and ahead (by how much the CNN's accuracy is higher; 95% bootstrap interval of the paired difference),
+        both also with `_low` and `_high`, p (McNemar's test) and verdict (`metrics.compare`, of the CNN).
+    """
+    right = cnn.probabilities("validation").argmax(axis=1) == labels
+    rows = []
+    for dnn in dnns:
+        model, answers = dnn.record["model"], dnn.probabilities("validation")
+        units, found = dnn_units(model["width"], model.get("depth")), metrics.accuracy(answers, labels)
+        other = answers.argmax(axis=1) == labels
+        ahead = metrics.bootstrap(np.mean, right.astype(float) - other, seed=seed)
+        p = metrics.mcnemar(right, other)["p"]
+        rows.append(
+            {
+                "layers": len(units), "units": ", ".join(map(str, units)), "parameters": dnn.metrics["parameters"],
+                "accuracy": found.value, "accuracy_low": found.low, "accuracy_high": found.high,
+                "ahead": ahead.value, "ahead_low": ahead.low, "ahead_high": ahead.high,
+                "p": p, "verdict": metrics.compare(right.mean(), other.mean(), p),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def ratios(first: Run, second: Run) -> dict[str, float]:
@@ -150,16 +238,28 @@ def require_same_validation(run: Run, *, seed: int, validation: float) -> None:
         )
 
 
+_LISTED = {"run", "recipe", "seed", "faces", "seconds", "cpu_seconds"}
+
+
+def brief(run: Run) -> dict[str, Any]:
+    """What `runs_table` needs of a run."""
+    measured = {name: run.metrics[name] for name in ("seconds", "cpu_seconds")}
+    return {
+        "run": {"id": run.id},
+        **{name: run.record[name] for name in ("recipe", "seed", "faces")},
+        **measured,
+    }
+
+
 def runs_table(facts: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """The runs that notebooks trained or found, one row each.
 
     Args:
-        facts: What each notebook stated; those without `Run.facts` are passed over.
+        facts: What each notebook stated: `Run.facts`, and under `repeats` those of further runs; others are left out.
 
     Returns:
         Columns run (its id), epochs, seed, training_faces, training_seconds, training_cpu_seconds.
     """
-    needed = {"run", "recipe", "seed", "faces", "seconds", "cpu_seconds"}
     rows = {
         one["run"]["id"]: (
             one["run"]["id"],
@@ -169,8 +269,9 @@ def runs_table(facts: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
             one["seconds"]["training"],
             one["cpu_seconds"]["training"],
         )
-        for one in facts
-        if needed <= one.keys()
+        for stated in facts
+        for one in (stated, *stated.get("repeats", []))
+        if one.keys() >= _LISTED
     }
     columns = ["run", "epochs", "seed", "training_faces", "training_seconds", "training_cpu_seconds"]
     return pd.DataFrame(list(rows.values()), columns=columns)

@@ -91,6 +91,7 @@ class Run:
                 "`fer-lib train` and an answer file from all faces)."
             )
         best = history.iloc[int(history["val_accuracy"].argmax())]
+        training = self.metrics["accuracy"]["training"]
         first, last = history.iloc[0].to_dict(), history.iloc[-1].to_dict()
         names = ("model", "recipe", "faces", "versions", "machine", "seed")
         return {
@@ -103,12 +104,19 @@ class Run:
             "pretrained": bool(self.record.get("pretrained")),
             "mega_multiply_adds": self.metrics["multiply_adds"] / 1e6,
             "accuracy": {
-                split: {"value": row["accuracy"], "low": row["low"], "high": row["high"]}
+                split: {
+                    "value": row["accuracy"],
+                    "low": row["low"],
+                    "high": row["high"],
+                    "faces": row["faces"],
+                }
                 for split, row in table.where(table.notna(), None).iterrows()
             },
             "first": first,
             "last": last,
-            "gap": 100 * (last["accuracy"] - last["val_accuracy"]),
+            "gap": 100 * (training["value"] - self.metrics["accuracy"]["validation"]["value"]),
+            "completed": self.record["completed"],
+            "code": self.record.get("code", {}),
             "best_epoch": int(best["epoch"]),
             "best_val_accuracy": float(best["val_accuracy"]),
         }
@@ -150,9 +158,11 @@ def accuracies(run: Run, splits: FaceSplits, *, public: float = 0.0, private: fl
     require_unmeasured(splits, public=public, private=private)
     seen, measured = run.record["tests"], run.metrics["accuracy"]
     known = {name for name, faces in splits.tests.items() if seen.get(name) == faces.fingerprint()}
-    rows = [("training", run.metrics["training_accuracy"], None, None, run.record["faces"]["train"])]
-    for split, given in (("validation", 0.0), ("public", public), ("private", private), ("test", 0.0)):
-        if split in measured and split in known | {"validation"}:
+    rows: list[tuple[str, Any, Any, Any, Any]] = []
+    given_by_split = {"public": public, "private": private}
+    for split in ("training", "validation", "public", "private", "test"):
+        given = given_by_split.get(split)
+        if split in measured and split in known | {"training", "validation"}:
             found = measured[split]
             rows.append((split, found["value"], found["low"], found["high"], found["faces"]))
         elif given:

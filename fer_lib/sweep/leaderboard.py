@@ -121,8 +121,8 @@ def facts(frame: pd.DataFrame) -> dict[str, Any]:
 
     Returns:
         `models`; `shown`, rows in `best`; `best` and `worst`, rows as mappings; `settings`, the best one's varied
-        parameters; `margin`, half its interval in percentage points; `alike`, how many others lie within it; `names`,
-        what was varied; `front`, models of the Pareto front; `spread`, percentage points from worst to best.
+        parameters; `margin`, half its interval in percentage points; `names`, what was varied; `front`, models of the
+        Pareto front; `spread`, percentage points from worst to best.
     """
     first, last = frame.iloc[0], frame.iloc[-1]
     kept = ["accuracy", "low", "high", "cpu_seconds", "parameters", "run"]
@@ -134,7 +134,6 @@ def facts(frame: pd.DataFrame) -> dict[str, Any]:
         "settings": ", ".join(f"{name}={first[name]}" for name in varied(frame)),
         "names": ", ".join(varied(frame)),
         "margin": 50 * float(first["high"] - first["low"]),
-        "alike": int((frame["accuracy"].iloc[1:] >= first["low"]).sum()),
         "front": sum(pareto_front(frame)),
         "spread": 100 * float(first["accuracy"] - last["accuracy"]),
     }

@@ -141,6 +141,7 @@ class Plan:
             "LANGUAGE": self.language,
             "PROFILE": self.sweep.profile,
             "RUN": cnn,
+            "SEEDS": 1,
         }
         return Task(
             number,

@@ -43,6 +43,7 @@ RESERVED = {
     "RUN_ROOT": "give the folder of runs as --runs",
     "PROFILE": "name the profile at the top of the file",
     "RUN": "describe the CNN to compare with under `cnn:`",
+    "SEEDS": "vary SEED",
     "SWEEP": "a report shows a sweep, a sweep does not",
     "SETTINGS": "give each setting by its name, such as EPOCHS: 3",
 }

@@ -199,6 +199,7 @@ def test_the_description_says_all_of_it(tmp_path: Path) -> None:
         "train     4     1       1    1     0   0        0       1",
         "test      2     -       -    -     -   -        -       -",
         "",
+        f"Fingerprint of the training faces: {train.fingerprint()}",
         "Exact copies of an earlier face: 2",
         "  1 within train",
         "  1 of the 2 test faces are in train too",
@@ -281,6 +282,12 @@ def test_the_search_for_near_copies_ends_where_far_too_many_faces_are_alike(
     monkeypatch.setattr(duplicates, "MAX_CANDIDATES", 10)
     assert (len(check(path).near), check(path).near_all) == (10, False)
     assert "too many faces are alike: the search ended after" in describe(check(path))
+
+
+def test_the_fingerprint_is_the_one_that_a_run_on_these_faces_names(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.csv", course_text(random_faces(6)))
+    fingerprint = data.load(path, cache=tmp_path / "cache").fingerprint()
+    assert f"Fingerprint of the training faces: {fingerprint}" in describe(check(path))
 
 
 def test_the_summary_for_machines_holds_all_of_it(tmp_path: Path) -> None:

@@ -454,11 +454,13 @@ def compared(linear):
 
 def test_the_best_method_deletes_and_inserts_best_and_maps_of_the_image_fail_the_check(compared):
     found = compared[2]
-    assert found.best == "terms"
-    assert found.most_on_features == "image"
-    assert found.unchanged == ["image"]
+    assert (found.ranking[0], found.ranking[-1]) == ("terms", "reverse")
+    lead = found.lead("terms", "reverse")
+    areas = [found.insertion[name].areas - found.deletion[name].areas for name in ("terms", "reverse")]
+    assert lead.value == pytest.approx(np.mean(areas[0] - areas[1])) and lead.above_0
+    assert "image" in found.unchanged
     np.testing.assert_allclose(found.correlation["image"], 1)
-    assert found.correlation["terms"].shape == (2,)  # the model has one layer with weights
+    assert found.correlation["terms"].shape == (2, 4)  # one layer with weights, four images
 
 
 def test_the_random_order_is_drawn_before_the_images_whose_weights_are_shuffled(linear, compared):
@@ -472,22 +474,21 @@ def test_the_random_order_is_drawn_before_the_images_whose_weights_are_shuffled(
     assert found.shuffled == 4
 
 
-def test_scores_keep_the_sign_of_a_correlation_and_leave_the_random_order_without_one():
-    curve = Curve(np.array([0.0, 1.0]), np.array([[1, 0.5]], np.float32))
+def test_scores_have_intervals_over_images_and_keep_the_sign_of_a_correlation():
+    curve = Curve(np.array([0.0, 1.0]), np.array([[1, 0.5], [1, 0.3]], np.float32))
     found = Comparison(
         deletion=dict.fromkeys(("one", "random"), curve),
         insertion=dict.fromkeys(("one", "random"), curve),
         on_features={"one": 2.0, "random": 1.0},
-        correlation={"one": np.array([1.0, -0.4])},
-        shuffled=1,
+        correlation={"one": np.array([[1.0, 1.0], [-0.4, -0.2]])},
     )
     scores = found.scores()
-    assert scores.loc["one"].to_dict() == pytest.approx(
-        {"deletion_area": 0.75, "insertion_area": 0.75, "after_shuffling": -0.4, "on_features": 2.0}
-    )
     assert list(scores.index) == ["one", "random"]
+    one = scores.loc["one"]
+    assert (one["deletion_area"], one["gain"], one["after_shuffling"]) == pytest.approx((0.7, 0, -0.3))
+    assert (one["deletion_area_low"], one["deletion_area_high"]) == pytest.approx((0.65, 0.75))
     assert np.isnan(scores.loc["random", "after_shuffling"])
-    assert found.unchanged == ["one"]
+    assert found.unchanged == ["one"]  # -0.4 is beyond the limit
 
 
 def test_every_method_is_compared():
@@ -500,4 +501,4 @@ def test_every_method_is_compared():
     )
     assert tuple(found.correlation) == ALL_METHODS
     assert tuple(found.scores().index) == (*ALL_METHODS, "random")
-    assert {values.shape for values in found.correlation.values()} == {(3,)}
+    assert {values.shape for values in found.correlation.values()} == {(3, 2)}

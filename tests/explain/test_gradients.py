@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 from fer_lib.errors import InputError
-from fer_lib.explain import gradients
+from fer_lib.explain import gradient_ascent, gradients
 from fer_lib.explain.ascent import ascend
 from fer_lib.explain.gradients import input_gradients
 from fer_lib.explain.layers import layer_model, layers_by_name, score_model
@@ -305,3 +305,84 @@ def test_an_ascent_goes_by_the_maps_of_the_convolution(depth, strides, dilation,
     np.testing.assert_allclose(history[0], expected, rtol=1e-3, atol=1e-5)
     rms = np.sqrt(np.square(slope).mean(axis=(1, 2, 3), keepdims=True))
     np.testing.assert_allclose(moved - images, slope / rms, atol=1e-3)
+
+
+def _own_dense():
+    class Cosine(layers.Dense):
+        def call(self, x, training=None):
+            unit = keras.ops.normalize(self.kernel, axis=0)
+            return keras.ops.softmax(8 * keras.ops.matmul(keras.ops.normalize(x, axis=-1), unit))
+
+    return Cosine(7, activation="softmax", use_bias=False)
+
+
+HEADS = {
+    "softmax operation": lambda x: keras.ops.softmax(20 * layers.Dense(7)(x)),
+    "softmax, then a reshape": lambda x: layers.Reshape((7,))(layers.Softmax()(layers.Dense(7)(x))),
+    "mean of two": lambda x: layers.Average()([layers.Dense(7, activation="softmax")(x) for _ in range(2)]),
+    "sigmoid": lambda x: layers.Dense(7, activation="sigmoid")(x),
+    "lambda": lambda x: layers.Lambda(keras.ops.softmax)(layers.Dense(7)(x)),
+    "a layer of one's own": lambda x: _own_dense()(x),
+}
+
+
+def headed(head, size=SHAPE, dtype="float32"):
+    keras.utils.set_random_seed(0)
+    image = keras.Input(size, dtype=dtype)
+    maps = layers.Conv2D(4, 3, activation="relu", name="conv")(layers.Rescaling(1 / 255)(image))
+    return keras.Model(image, head(layers.GlobalAveragePooling2D()(maps)))
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_probabilities_are_the_models_own_answers_whatever_it_ends_in(head):
+    model, images = headed(head), random_images(4)
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_allclose(gradients.probabilities(model, images), expected, atol=1e-5)
+
+
+def test_a_quantized_model_keeps_its_answers():
+    model, images = headed(lambda x: layers.Dense(7, activation="softmax")(x)), random_images(4)
+    model.quantize("int8")
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_allclose(gradients.probabilities(model, images), expected, atol=1e-5)
+
+
+def test_a_sure_sigmoid_has_a_gradient():
+    model = headed(lambda x: layers.Dense(1, activation="sigmoid", bias_initializer="ones")(x))
+    model.layers[-1].bias.assign([20.0])
+    assert np.abs(input_gradients(model, random_images(2), np.zeros(2, np.int64))).max() > 0
+
+
+def test_layers_of_the_same_name_inside_and_outside_are_told_apart():
+    inner = keras.Sequential(
+        [keras.Input(SHAPE), layers.Flatten(), layers.Dense(8, name="dense")], name="base"
+    )
+    image = keras.Input(SHAPE)
+    model = keras.Model(image, layers.Dense(7, activation="softmax", name="dense")(inner(image)))
+    assert {"base.dense", "dense"} <= layers_by_name(model).keys()
+    images = random_images(2)
+    np.testing.assert_allclose(layer_model(model, "base.dense")(images), inner(images), rtol=1e-5)
+    assert input_gradients(model, images, np.zeros(2, np.int64)).any()
+    assert [layer.name for layer in (inner.layers[-1], model.layers[-1])] == ["dense", "dense"]
+
+
+def test_a_model_of_whole_numbers_has_gradients():
+    model = headed(lambda x: layers.Dense(7, activation="softmax")(x), dtype="uint8")
+    assert input_gradients(model, random_images(2).astype(np.uint8), np.zeros(2, np.int64)).any()
+
+
+def test_a_model_of_flat_inputs_is_told_what_maps_need():
+    model = keras.Sequential([keras.Input((100,)), layers.Dense(7, activation="softmax")])
+    with pytest.raises(ValueError, match=r"maps need a model of images .* takes \(100,\)"):
+        input_gradients(model, np.zeros((1, 100), np.float32), np.zeros(1, np.int64))
+
+
+@pytest.mark.parametrize("size", [SHAPE, (None, None, 1)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_ascent_takes_groups_and_open_sizes(size, groups):
+    image = keras.Input(size)
+    maps = layers.Conv2D(4, 3, groups=groups, name="last")(layers.Conv2D(4, 3)(image))
+    model = keras.Model(image, layers.Dense(7)(layers.GlobalAveragePooling2D()(maps)))
+    found = gradient_ascent(model, "last", filters=[0], steps=2, start=random_images(1)[0])
+    assert found.images.shape == (1, *SHAPE)
+    assert found.history[-1] > found.history[0]

@@ -12,7 +12,7 @@ from fer_lib import explain
 from fer_lib.errors import InputError
 from fer_lib.models import spec as settings
 from fer_lib.models import training
-from fer_lib.models.architectures import MODELS, architecture, build, multiply_adds
+from fer_lib.models.architectures import MODELS, architecture, build, multiply_adds, stages
 from fer_lib.models.spec import DEFAULT_DEPTHS, DEPTHS, ModelSpec, dnn_width
 from fer_lib.report import parameters
 from fer_lib.sweep import spec
@@ -266,3 +266,30 @@ def test_faces_are_standardised_by_numpys_deviation_to_the_bit_without_a_copy_in
     tracemalloc.stop()
     assert layer.scale == 1 / float(pixels.std(dtype=np.float64))
     assert peak < 5 * pixels.size
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (
+            ModelSpec("cnn", width=0.125),
+            "input 48 1|2 conv 48 8|pool 2 conv 24 16|pool 2 conv 12 32|pool 2 conv 6 64"
+            "|flatten 2 dense 1 512|output 1 7",
+        ),
+        (ModelSpec("dnn", width=0.1, depth=2), "input 48 1|flatten dense 1 26|dense 1 410|output 1 7"),
+        (
+            ModelSpec("compact", depth=4),
+            "input 48 1|conv 48 24|pool residual 24 48|pool residual 12 96|pool 2 residual 6 192|average output 1 7",
+        ),
+    ],
+)
+def test_stages_are_what_a_diagram_shows(spec, expected):
+    said = [
+        " ".join(
+            [stage.step] * bool(stage.step)
+            + [str(stage.count)] * (stage.count > 1)
+            + [stage.kind, str(stage.height), str(stage.channels)]
+        )
+        for stage in stages(build(spec, PIXELS)).itertuples()
+    ]
+    assert "|".join(said) == expected

@@ -1,9 +1,12 @@
 """Profiles: named settings, what a notebook's cell puts over them, and the model and recipe that come out."""
 
+import numpy as np
 import pytest
+from conftest import striped_faces
 
 from fer_lib import profiles
 from fer_lib.errors import InputError
+from fer_lib.models import pretrained
 from fer_lib.models.spec import ModelSpec, Recipe, default_settings, dnn_parameters
 
 
@@ -104,3 +107,32 @@ def test_committed_profiles_describe_models_and_recipes(name, notebook):
     spec, recipe = profiles.settings(name, notebook, match=1_000_000)
     assert spec.name == "dnn" if notebook == "q2_dnn" else spec.name != "dnn"
     assert 0 < recipe.validation < 1  # a report judges its models by the faces held out
+
+
+def test_the_networks_of_the_package_learned_from_the_faces_that_choose_their_profile():
+    assert {pretrained.load(name).record["data"]["fingerprint"] for name in pretrained.names()} == {
+        profiles.FER2013
+    }
+
+
+def test_other_faces_have_the_quick_profile(tmp_path):
+    assert profiles.default_profile("") == "quick"
+    faces = striped_faces(70)
+    np.savez(tmp_path / "faces.npz", pixels=faces.pixels, labels=faces.labels)
+    assert profiles.default_profile(str(tmp_path / "faces.npz")) == "quick"
+
+
+def test_rivals_are_as_large_as_wanted_and_the_same_shape_is_none():
+    spec = ModelSpec("dnn", width=0.13, dense_dropout=0.2)
+    found = profiles.rivals("3 1 3", spec, match=600_000)
+    assert [(one.depth, one.dense_dropout) for one in found] == [(1, 0.2), (3, 0.2)]
+    for one in found:
+        assert dnn_parameters(one.width, one.depth) == pytest.approx(600_000, rel=0.01)
+    assert profiles.rivals("1", found[0], match=600_000) == profiles.rivals("", spec, match=600_000) == []
+    assert profiles.rivals("1", spec, match=100) == []  # one unit has more
+
+
+@pytest.mark.parametrize("depths", ["0", "19", "1,2", "one"])
+def test_depths_that_no_rival_can_have_are_refused(depths):
+    with pytest.raises(InputError, match="RIVALS must be numbers of hidden layers from 1 to 18"):
+        profiles.rivals(depths, ModelSpec("dnn"), match=600_000)

@@ -140,3 +140,8 @@ def test_a_whole_number_is_the_same_recipe_as_the_float():
 def test_impossible_recipe_is_refused_in_one_sentence(settings, message):
     with pytest.raises(InputError, match=message):
         Recipe(**settings)
+
+
+def test_training_that_diverges_stops_and_says_so():
+    with pytest.raises(InputError, match=r"diverged in epoch 1: .* LEARNING_RATE below 1e\+20, .* than SGD"):
+        trained(Recipe(epochs=2, batch_size=32, optimizer="SGD", learning_rate=1e20))

@@ -11,7 +11,6 @@ from fer_lib.errors import InputError
 from fer_lib.report import build
 from fer_lib.report.build import RESERVED, make_report, read_record
 from fer_lib.report.execute import CellError
-from fer_lib.report.title import Title
 
 SHARED = 'DATA = ""\nRUN_ROOT = "../runs"\nLANGUAGE = "en"\nCOLLABORATORS = ""\n'
 TRAINS = """run = Path(RUN_ROOT) / f"run-{SEED}"
@@ -186,10 +185,7 @@ def test_short_form_stands_beside_the_full_one_of_the_same_notebooks(project):
 
 def test_second_language_has_a_paper_of_its_own(tmp_path):
     names = {
-        form: [
-            path.name
-            for path in build.Document({"zh-TW": [], "en": []}, Title("", "", ""), form).files(tmp_path)
-        ]
+        form: [path.name for path in build._files(tmp_path, ("zh-TW", "en"), form)]
         for form in ("full", "short")
     }
     assert names == {
@@ -216,7 +212,11 @@ def test_notebook_in_the_list_is_a_chapter_and_one_that_left_it_is_none(project)
     report(project)
     [link] = page(project).select('nav a[href="#mine"]')
     assert link.get_text(strip=True) == "My idea"
-    assert "A thought of my own.\nThe language is en." in page(project).select_one("section.mine").get_text()
+    own = page(project).select("section.mine .own")
+    assert [part.get_text().split("\n")[-2] for part in own] == [
+        "A thought of my own.",
+        "The language is en.",
+    ]
     assert "Athoughtofmyown.Thelanguageisen." in paper(project)
     assert page(project).select("section.q2_two") == []
     assert "quick-en/q2_two" not in executed(project)

@@ -14,8 +14,9 @@ from report_project import ALL, HOSTILE, executed, kernel, parsed, run, shown
 
 from fer_lib.errors import InputError
 from fer_lib.labels import label_file
-from fer_lib.report.display import METADATA, fill, read_facts
 from fer_lib.report.markdown import markdown_to_html
+from fer_lib.report.notes import METADATA, read_facts
+from fer_lib.report.passages import fill
 
 CAPTIONS = label_file("en")["captions"]
 
@@ -249,7 +250,7 @@ cells = Cells(["a", "b"], np.array([[3, 1], [0, 2]]), np.zeros((0, 4, 4), np.uin
 figure(lines(), "matrix", caption="c", alt="a", interactive=cells)
 """
     [output] = shown(source)
-    assert note(output)["counts"] == {"a.a": 3, "a.b": 1, "b.a": 0, "b.b": 2}
+    assert note(output)["facts"] == {"matrix.count": {"a.a": 3, "a.b": 1, "b.a": 0, "b.b": 2}}
 
 
 def test_caption_by_default_is_that_of_the_labels():

@@ -15,14 +15,14 @@ from report_project import ALL, HOSTILE, parsed
 
 from fer_lib.errors import InputError
 from fer_lib.labels import label_file
-from fer_lib.report.interactive import Cells, Frames, Interactive, curves, faces_and_heat
+from fer_lib.report.interactive import Cells, Frames, Interactive, curves, faces_and_heat, fragment
 
 NAMES = ("a", "b", "c")
 LABELS = label_file("en")["page"]
 
 
-def fragment(part: Interactive, key: str = "matrix", alt: str = "A matrix") -> BeautifulSoup:
-    return parsed(part.html(key, LABELS, alt))
+def shown(part: Interactive, key: str = "matrix", alt: str = "A matrix") -> BeautifulSoup:
+    return parsed(fragment(part, key, LABELS, alt))
 
 
 def sheet(soup: BeautifulSoup) -> np.ndarray:
@@ -56,7 +56,7 @@ def grid(control: str = "slider", **options) -> Frames:
 
 
 def test_every_cell_says_share_and_count_and_those_with_faces_can_be_chosen():
-    table = fragment(cells()).find("table", class_="matrix")
+    table = shown(cells()).find("table", class_="matrix")
     assert [span.get_text(" ") for span in table.select("td span")] == [
         "0.67 2", "0.33 1", "0.00 0",
         "0.00 0", "1.00 2", "0.00 0",
@@ -66,26 +66,26 @@ def test_every_cell_says_share_and_count_and_those_with_faces_can_be_chosen():
     assert [radio["aria-label"] for radio in radios] == [
         "a → a: 0.67, 2", "a → b: 0.33, 1", "b → b: 1.00, 2", "c → c: 1.00, 1"
     ]  # fmt: skip
-    assert {radio["name"] for radio in radios} == {"matrix-cell"}
+    assert {radio["name"] for radio in radios} == {"matrix"}
     assert [th.get_text() for th in table.select("tbody th[scope=row]")] == list(NAMES)
     assert [th.get_text() for th in table.select("thead th[scope=col]")] == [LABELS["true"], *NAMES]
 
 
 def test_chosen_cell_shows_its_faces_without_a_script():
-    soup = fragment(cells())
+    soup = shown(cells())
     rules = "".join(style.string for style in soup.find_all("style"))
     for radio in soup.select("td input"):
         [place] = [name for name in radio["class"] if name.startswith("i-")]
-        shown = re.findall(
-            rf"#matrix-cells:has\(\.{place}:checked\) \.(g-\d-\d) {{ display: block; }}", rules
+        galleries = re.findall(
+            rf"\.fer-cells:has\(\.{place}:checked\) \.(g-\d-\d) {{ display: block; }}", rules
         )
-        assert shown == [place.replace("i-", "g-")]
-        assert len(soup.select(f".gallery.{shown[0]}")) == 1
+        assert galleries == [place.replace("i-", "g-")]
+        assert len(soup.select(f".gallery.{galleries[0]}")) == 1
     assert soup.find("script") is None
 
 
 def test_faces_of_a_cell_stand_surest_first_with_their_probabilities():
-    soup = fragment(cells())
+    soup = shown(cells())
     cards = soup.select(".g-0-0 .card")
     assert [[item.get_text() for item in card.select("li")] for card in cards] == [
         ["a 90%", "b 5%", "c 5%"],
@@ -98,14 +98,14 @@ def test_faces_of_a_cell_stand_surest_first_with_their_probabilities():
 
 
 def test_cell_with_many_faces_shows_the_surest_and_counts_all():
-    soup = fragment(cells(most=1))
+    soup = shown(cells(most=1))
     assert len(soup.select(".g-0-0 .card")) == 1
     assert "1 of 2" in soup.select_one(".g-0-0 .what").get_text()
     assert soup.select_one("td span").get_text(" ") == "0.67 2"
 
 
 def test_matrix_has_a_description_and_names_that_are_texts():
-    soup = fragment(cells(names=HOSTILE[:3]), alt=ALL)
+    soup = shown(cells(names=HOSTILE[:3]), alt=ALL)
     assert soup.select_one(".unseen").get_text() == ALL
     assert [th.get_text() for th in soup.select("tbody th")] == HOSTILE[:3]
     assert soup.find("script") is None
@@ -123,7 +123,7 @@ def test_matrix_without_faces_is_a_table_only():
         "labels": np.zeros(0, int),
         "probabilities": np.zeros((0, 3)),
     }
-    soup = fragment(cells(**none))
+    soup = shown(cells(**none))
     assert soup.find("input") is None
     assert soup.select_one("td span").get_text(" ") == "0.67 2"
 
@@ -144,7 +144,7 @@ def test_number_in_a_cell_stands_out_from_every_color(theme):
         "labels": np.zeros(0, int),
         "probabilities": np.zeros((0, 21)),
     }
-    soup = fragment(Cells(names=[str(s) for s in range(21)], matrix=counts, **none))
+    soup = shown(Cells(names=[str(s) for s in range(21)], matrix=counts, **none))
     styles = [dict(re.findall(r"--([\w-]+): *(#[0-9a-f]+)", td["style"])) for td in soup.select("tbody td")]
     assert len({style[f"{theme}color"] for style in styles}) == 21
     for style in styles:
@@ -156,33 +156,33 @@ def test_number_in_a_cell_stands_out_from_every_color(theme):
 
 
 def test_frames_are_chosen_by_radio_buttons_that_begin_at_the_start():
-    soup = fragment(grid(start=1), key="ascent")
+    soup = shown(grid(start=1), key="ascent")
     assert soup.select_one("fieldset legend").get_text() == "Step"
     assert [label.get_text() for label in soup.select("fieldset label")] == ["0", "10", "190"]
     assert [radio.has_attr("checked") for radio in soup.select("input")] == [False, True, False]
-    assert {radio["name"] for radio in soup.select("input")} == {"ascent-frame"}
-    assert soup.find(id="ascent-frames").find(role="img")["aria-label"] == "A matrix"
+    assert {radio["name"] for radio in soup.select("input")} == {"ascent"}
+    assert soup.find(class_="fer-frames").find(role="img")["aria-label"] == "A matrix"
 
 
 @pytest.mark.parametrize(("start", "checked"), [(0, 0), (-1, 2), (2, 2)])
 def test_start_may_count_from_the_end(start, checked):
-    radios = fragment(grid(start=start)).select("input")
+    radios = shown(grid(start=start)).select("input")
     assert [i for i, radio in enumerate(radios) if radio.has_attr("checked")] == [checked]
 
 
 @pytest.mark.parametrize(("control", "scripts"), [("slider", 1), ("switch", 0)])
 def test_only_a_slider_has_a_script(control, scripts):
-    soup = fragment(grid(control))
+    soup = shown(grid(control))
     assert len(soup.select(f"fieldset.{control}")) == 1
     assert len(soup.find_all("script")) == scripts
 
 
 def test_chosen_frame_moves_its_row_of_the_sheet_and_its_captions_into_view():
-    soup = fragment(grid(captions=[[f"{f}.{i}" for i in range(2)] for f in range(3)]), key="ascent")
+    soup = shown(grid(captions=[[f"{f}.{i}" for i in range(2)] for f in range(3)]), key="ascent")
     rules = "".join(style.string for style in soup.find_all("style"))
     for f, radio in enumerate(soup.select("input")):
-        assert f"#ascent-frames:has(.{radio['class'][0]}:checked) {{ --y: {f}; }}" in rules
-        assert f"#ascent-frames:has(.f{f}:checked) .c{f} {{ display: inline; }}" in rules
+        assert f".fer-frames:has(.{radio['class'][0]}:checked) {{ --y: {f}; }}" in rules
+        assert f".fer-frames:has(.f{f}:checked) .c{f} {{ display: inline; }}" in rules
         assert [note.get_text() for note in soup.select(f".notes .c{f}")] == [f"{f}.0", f"{f}.1"]
     assert "--across: 2; --down: 3" in soup.find(role="img")["style"]
 
@@ -191,7 +191,7 @@ def test_chosen_frame_moves_its_row_of_the_sheet_and_its_captions_into_view():
 def test_sheet_has_a_row_for_each_frame(colored):
     shape = (2, 3, 4, 5) + ((3,) if colored else ())
     pictures = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
-    whole = sheet(fragment(Frames(("0", "190"), pictures, "slider", "Step")))
+    whole = sheet(shown(Frames(("0", "190"), pictures, "slider", "Step")))
     for frame, number in itertools.product(range(2), range(3)):
         part = whole[4 * frame : 4 * frame + 4, 5 * number : 5 * number + 5]
         expected = pictures[frame, number] if colored else pictures[frame, number][..., None]
@@ -201,7 +201,7 @@ def test_sheet_has_a_row_for_each_frame(colored):
 def test_heat_gets_colors():
     heat = np.zeros((1, 2, 4, 4))
     heat[0, 1] = 1
-    whole = sheet(fragment(Frames(("x",), heat, "switch", "Method")))
+    whole = sheet(shown(Frames(("x",), heat, "switch", "Method")))
     assert whole[0, 0].sum() < 30 < 500 < whole[0, 4].sum()
 
 
@@ -220,7 +220,7 @@ def test_faces_stand_above_their_heat_each_map_to_its_own_scale():
 
 
 def test_names_and_captions_of_frames_are_texts():
-    soup = fragment(
+    soup = shown(
         Frames(HOSTILE[:2], np.zeros((2, 1, 4, 4), np.uint8), "switch", ALL, captions=[[ALL], [ALL]]), alt=ALL
     )
     assert [label.get_text() for label in soup.select("label")] == HOSTILE[:2]
@@ -231,15 +231,14 @@ def test_names_and_captions_of_frames_are_texts():
 
 @pytest.mark.parametrize("part", [cells(), grid(), grid("switch")])
 def test_fragment_asks_for_nothing_from_outside(part):
-    html = part.html("x", LABELS, "alt")
+    html = fragment(part, "x", LABELS, "alt")
     assert re.findall(r"url\((?!data:)|@import|https?:|\bsrc=|\bhref=", html) == []
 
 
 def test_two_fragments_on_a_page_share_no_id_and_no_group():
     parts = [cells(), cells(), grid(), grid()]
-    soup = parsed("".join(part.html(f"part-{i}", LABELS, "x") for i, part in enumerate(parts)))
-    ids = [tag["id"] for tag in soup.select("[id]")]
-    assert len(ids) == len(set(ids)) == 4
+    soup = parsed("".join(fragment(part, f"part-{i}", LABELS, "x") for i, part in enumerate(parts)))
+    assert soup.select("[id]") == []
     assert len({radio["name"] for radio in soup.select("input")}) == 4
 
 

@@ -3,7 +3,6 @@
 import base64
 import copy
 import io
-import re
 from typing import Any
 
 import pytest
@@ -11,13 +10,13 @@ from PIL import Image
 from report_project import executed, merged, parsed
 
 from fer_lib.errors import InputError
-from fer_lib.report.display import METADATA
+from fer_lib.report.notes import METADATA
 from fer_lib.report.preprocessors import (
-    EmbedPictures,
-    LeaveOut,
     LinkOutputs,
+    NumberCitations,
     NumberOutputs,
     PlaceCells,
+    RenderMarkdown,
     SplitChapters,
 )
 
@@ -25,11 +24,11 @@ FIGURE = "figure(lines(), {!r}, caption='A curve', alt='It rises')"
 TABLE = "table(pd.DataFrame({{'a': ['x']}}), {!r}, caption='Letters')"
 
 
-def prepared(notebook: Any, *, leave_out: frozenset[str] = frozenset()) -> tuple[Any, dict[str, Any]]:
+def prepared(notebook: Any) -> tuple[Any, dict[str, Any]]:
     """A notebook as the templates get it, and the resources."""
     nb, resources = copy.deepcopy(notebook), {"metadata": {"name": "q1"}}
-    nb, resources = LeaveOut(tags=set(leave_out)).preprocess(nb, resources)
-    for step in (PlaceCells(), EmbedPictures(), NumberOutputs(), LinkOutputs(), SplitChapters()):
+    steps = (PlaceCells, NumberCitations, RenderMarkdown, NumberOutputs, LinkOutputs, SplitChapters)
+    for step in (each() for each in steps):
         nb, resources = step.preprocess(nb, resources)
     return nb, resources
 
@@ -42,12 +41,16 @@ def notes(nb: Any, kind: str = "") -> list[dict[str, Any]]:
 
 
 def passages(nb: Any) -> list[str]:
-    """The Markdown of cells and outputs."""
+    """The texts of Markdown cells and passages, with their links as in Markdown."""
     outputs = [output for cell in nb.cells for output in cell.get("outputs", [])]
-    shown = [output.data["text/markdown"] for output in outputs if "text/markdown" in output.get("data", {})]
-    return [
-        plain(text) for text in [cell.source for cell in nb.cells if cell.cell_type == "markdown"] + shown
-    ]
+    shown = [output.data["text/html"] for output in outputs if "text/markdown" in output.get("data", {})]
+    found = []
+    for html in [cell.source for cell in nb.cells if cell.cell_type == "markdown"] + shown:
+        soup = parsed(html)
+        for link in soup.find_all("a"):
+            link.replace_with(f"[{link.get_text()}]({link['href']})")
+        found.append(plain(soup.get_text().strip()))
+    return found
 
 
 def plain(text: str) -> str:
@@ -83,7 +86,7 @@ def test_number_stands_before_the_caption_and_links_to_its_figure():
     assert parsed(figure.data["text/html"]).select_one("figcaption a")["href"] == "#one"
 
 
-def test_every_id_of_the_second_language_has_a_prefix(tmp_path):
+def test_every_id_of_the_second_language_has_a_prefix_and_its_radio_buttons_are_its_own(tmp_path):
     cells = [
         FIGURE.format("one"),
         TABLE.format("two"),
@@ -100,13 +103,9 @@ figure(lines(), "steps", caption="c", alt="a", interactive=steps)
         parsed("".join(output.data["text/html"] for cell in part for output in cell.outputs))
         for part in (nb.cells[:3], nb.cells[3:])
     )
-    for attribute in ("id", "name"):
-        names, others = (
-            [tag[attribute] for tag in soup.select(f"[{attribute}]")] for soup in (first, second)
-        )
-        assert others == [f"en-{name}" for name in names] and names
-    rules = "".join(style.string for style in second.find_all("style"))
-    assert set(re.findall(r"#([\w-]+):has", rules)) == {"en-matrix-cells", "en-steps-frames"}
+    assert [tag["id"] for tag in second.select("[id]")] == [f"en-{tag['id']}" for tag in first.select("[id]")]
+    groups = [{radio["name"] for radio in soup.select("input")} for soup in (first, second)]
+    assert [len(group) for group in groups] == [2, 2] and not groups[0] & groups[1]
     assert [a["href"] for a in second.select("figcaption a")] == [
         "#en-one", "#en-matrix", "#en-matrix", "#en-one", "#en-steps"
     ]  # fmt: skip
@@ -140,8 +139,8 @@ def test_link_to_a_figure_or_table_shows_its_number_and_one_to_a_chapter_its_wor
     }
     nb, _ = prepared(merged(tmp_path, notebooks))
     assert passages(nb) == [
-        "See [圖 1](#one), [表 1](#two), [**all**](#q2) and [elsewhere](https://a.org/#one).",
-        "See [Figure 1](#en-one), [Table 1](#en-two), [**all**](#en-q2) and [elsewhere](https://a.org/#one).",
+        "See [圖 1](#one), [表 1](#two), [all](#q2) and [elsewhere](https://a.org/#one).",
+        "See [Figure 1](#en-one), [Table 1](#en-two), [all](#en-q2) and [elsewhere](https://a.org/#one).",
     ]
 
 
@@ -164,16 +163,12 @@ def test_link_whose_words_look_like_markup_shows_the_number():
 
 
 @pytest.mark.parametrize(
-    "text", ["`[x](#nowhere)`", "``a ` [x](#one)``", "```\n[x](#one)\n\n[y](#nowhere)\n```", r"\[x](#one)"]
+    "text", ["`[x](#nowhere)`", "```\n[x](#one)\n\n[y](#nowhere)\n```", r"\[x](#one)", "`![x](own.png)`"]
 )
-def test_what_is_code_or_text_is_no_link(text):
+def test_what_is_code_or_text_is_no_link_and_no_picture(text):
     nb, _ = prepared(executed(f" {text}", FIGURE.format("one")))
-    assert passages(nb) == [text]
-
-
-def test_sign_of_code_that_stands_alone_hides_no_link():
-    nb, _ = prepared(executed(" A ` here, [x](#one)\n\nand ` there [x](#one)", FIGURE.format("one")))
-    assert passages(nb) == ["A ` here, [Figure 1](#one)\n\nand ` there [Figure 1](#one)"]
+    assert passages(nb) == [text.strip("`\\\n")]
+    assert parsed(nb.cells[0].source).find(["a", "img"]) is None
 
 
 def test_link_to_nothing_is_an_input_error_with_the_nearest_name(tmp_path):
@@ -193,16 +188,6 @@ def test_link_to_nothing_in_a_markdown_cell_or_a_caption_is_an_input_error():
 def test_link_to_a_figure_or_chapter_of_the_project_that_is_not_shown_stays_words():
     nb, _ = prepared(executed("%%prose\nSee [the curves](#q1-curves) of [question 1](#q1_cnn)"))
     assert passages(nb) == ["See the curves of question 1"]
-
-
-def test_what_is_left_out_takes_no_number_and_links_to_it_stay_words():
-    full = frozenset({"full"})
-    notebook = executed(
-        "%%prose\n[one](#one), [two](#two)", (FIGURE.format("one"), "full"), FIGURE.format("two")
-    )
-    nb, _ = prepared(notebook, leave_out=full)
-    assert passages(nb) == ["one, [Figure 1](#two)"]
-    assert [note["id"] for note in notes(nb)] == ["two"]
 
 
 # Pictures of a student's own
@@ -225,8 +210,9 @@ def attached(text: str, **files: bytes) -> Any:
 
 def test_attached_picture_becomes_part_of_its_cell():
     nb, _ = prepared(attached("See ![a *teal* field](attachment:a%20b.png) here", **{"a b": picture()}))
-    data = base64.b64encode(picture()).decode()
-    assert nb.cells[0].source == f"See ![a *teal* field](data:image/png;base64,{data}) here"
+    [shown] = parsed(nb.cells[0].source).select("p > img")
+    assert shown["alt"] == "a teal field"
+    assert shown["src"] == f"data:image/png;base64,{base64.b64encode(picture()).decode()}"
 
 
 @pytest.mark.parametrize(
@@ -240,18 +226,13 @@ def test_attached_picture_becomes_part_of_its_cell():
     ],
 )
 def test_picture_without_description_or_not_in_the_notebook_is_an_input_error(text, complaint):
-    with pytest.raises(InputError, match=rf"q1\.ipynb: .*{complaint}"):
+    with pytest.raises(InputError, match=rf"q1\.ipynb, cell «.*»: .*{complaint}"):
         prepared(attached(text, own=picture()))
 
 
 def test_passage_that_shows_a_file_is_an_input_error():
     with pytest.raises(InputError, match=r"cell In \[1\]: the picture own\.png is not in the notebook"):
         prepared(executed("%%prose\n![a field](own.png)"))
-
-
-def test_picture_within_code_is_none():
-    nb, _ = prepared(executed(" Write `![x](own.png)`"))
-    assert nb.cells[0].source == "Write `![x](own.png)`"
 
 
 # Chapters

@@ -30,6 +30,12 @@ local function headlines(element)
   return element
 end
 
+-- A displayed equation stands in the middle of the text, not of a block of its own size.
+local function division(element)
+  if element.classes:includes("equation") then return element.content end
+  return headlines(element)
+end
+
 -- Which run a figure or table comes from: small, and in one piece.
 local function run(element)
   if not element.classes:includes("runs") then return nil end
@@ -46,5 +52,12 @@ local function word(element)
   return pandoc.RawInline("typst", "#" .. quoted(element.text) .. ";")
 end
 
+-- An equation is described by its TeX: PDF/UA asks for words.
+local function equation(element)
+  local markup = pandoc.write(pandoc.Pandoc { pandoc.Plain { element } }, "typst"):gsub("%s+$", "")
+  return pandoc.RawInline("typst", string.format(
+    "#[#set math.equation(alt: %s);%s]", quoted(element.text), markup))
+end
+
 -- One after the other: a figure takes its picture with it, and a description is read before its words are no words any more.
-return { { Figure = figure, Div = headlines, Span = run }, { Image = picture }, { Str = word } }
+return { { Figure = figure, Div = division, Span = run, Math = equation }, { Image = picture }, { Str = word } }
