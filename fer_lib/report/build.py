@@ -177,6 +177,7 @@ def make_report(
                     other.unlink()
         if old != new:
             write_text(out / f".{NAME}.json", json.dumps(asdict(new), indent=1))
+    _say("".join(_found(path) for path in notebooks[languages[0]]))
     return files
 
 
@@ -293,6 +294,13 @@ def _commands(source: str, profile: str, language: str, form: str, settings: Map
     }
     words = {k: v for k, v in words.items() if v and (k, v) != ("FORM", "full")} | dict(settings)
     return [shlex.join(["make", "report", *(f"{k}={v}" for k, v in words.items())]), "make verify"]
+
+
+def _found(notebook: Path) -> str:
+    """The accuracies that an executed notebook states of its model, in a line; nothing where it has none."""
+    shares = execute.facts(notebook).get("accuracy", {})
+    listed = ", ".join(f"{split} {one['value']:.1%}" for split, one in shares.items())
+    return f"{notebook.stem}: accuracy {listed}\n" if listed else ""
 
 
 def _findings(record: BuildRecord) -> dict[str, str]:
