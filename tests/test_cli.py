@@ -220,15 +220,15 @@ def test_cell_that_fails_is_told_with_its_place_and_the_notebook_kept(
 
 
 def test_verify_without_a_report_is_bad_input(refused, tmp_path):
-    assert "holds no report; `make report` first" in refused("verify", "--out", tmp_path)
+    assert "holds no report; `make report` first" in refused("verify", "--report", tmp_path)
 
 
 @pytest.mark.parametrize(
     "command",
     [
-        ("predict", "--data", "train.csv", "--out", "train.csv"),
-        ("predict", "--data", ".", "--out", "test.csv"),
-        ("data", "convert", "faces.npz", "--out", "other.npz"),
+        ("predict", "--data", "train.csv", "--report", "train.csv"),
+        ("predict", "--data", ".", "--report", "test.csv"),
+        ("data", "convert", "faces.npz", "--report", "other.npz"),
     ],
 )
 def test_no_file_is_written_over_one_that_is_read(command, course, refused, tmp_path, monkeypatch):
