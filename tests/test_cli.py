@@ -226,9 +226,9 @@ def test_verify_without_a_report_is_bad_input(refused, tmp_path):
 @pytest.mark.parametrize(
     "command",
     [
-        ("predict", "--data", "train.csv", "--report", "train.csv"),
-        ("predict", "--data", ".", "--report", "test.csv"),
-        ("data", "convert", "faces.npz", "--report", "other.npz"),
+        ("predict", "--data", "train.csv", "--out", "train.csv"),
+        ("predict", "--data", ".", "--out", "test.csv"),
+        ("data", "convert", "faces.npz", "--out", "other.npz"),
     ],
 )
 def test_no_file_is_written_over_one_that_is_read(command, course, refused, tmp_path, monkeypatch):

@@ -104,7 +104,7 @@ def train(
         if not np.isfinite(totals[0]):
             raise InputError(
                 f"Training diverged in epoch {part.epoch + 1}: the loss is no number any more. Set LEARNING_RATE below "
-                f"{recipe.learning_rate:g}, or choose another OPTIMIZER than {recipe.optimizer}."
+                f"{recipe.learning_rate:g}, or take another optimizer than {recipe.optimizer}."
             )
         if part.is_last:
             yield _measured(model, validation, part.epoch + 1, totals, len(faces))

@@ -298,8 +298,11 @@ def _commands(source: str, profile: str, language: str, form: str, settings: Map
 
 def _found(notebook: Path) -> str:
     """The accuracies that an executed notebook states of its model, in a line; nothing where it has none."""
-    shares = execute.facts(notebook).get("accuracy", {})
-    listed = ", ".join(f"{split} {one['value']:.1%}" for split, one in shares.items())
+    shares = execute.facts(notebook).get("accuracy")
+    by_split = shares if isinstance(shares, dict) else {}
+    listed = ", ".join(
+        f"{split} {one['value']:.1%}" for split, one in by_split.items() if isinstance(one, dict) and "value" in one
+    )
     return f"{notebook.stem}: accuracy {listed}\n" if listed else ""
 
 
