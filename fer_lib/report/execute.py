@@ -377,7 +377,7 @@ def _key(name: str, parameters: Parameters, fingerprint: str) -> str:
     """A hash of all that an executed notebook depends on."""
     rest = {k: v for k, v in parameters.items() if k not in _ELSEWHERE}
     cells = [
-        (cell["cell_type"], cell["source"], cell.get("attachments"))
+        (cell["cell_type"], cell["source"], cell["metadata"].get("tags"), cell.get("attachments"))
         for cell in read_notebook(source_notebook(name))["cells"]
     ]
     words = LABELS / f"{parameters.get('LANGUAGE', 'zh-TW')}.yaml"
