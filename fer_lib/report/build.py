@@ -301,7 +301,9 @@ def _found(notebook: Path) -> str:
     shares = execute.facts(notebook).get("accuracy")
     by_split = shares if isinstance(shares, dict) else {}
     listed = ", ".join(
-        f"{split} {one['value']:.1%}" for split, one in by_split.items() if isinstance(one, dict) and "value" in one
+        f"{split} {one['value']:.1%}"
+        for split, one in by_split.items()
+        if isinstance(one, dict) and "value" in one
     )
     return f"{notebook.stem}: accuracy {listed}\n" if listed else ""
 
