@@ -318,17 +318,22 @@ def when_wrong(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.in
 
     Returns:
         Means over the wrong answers: `predicted` and `true`, the probabilities of the answer given and of the
-        right one; `second`, the share in which the right one is the second most probable; `chance`, what
-        `second` would be for a guess among the other classes.
+        right one; `second`, the share in which the right one is the second most probable, and `low`, the lower end of
+        its 95% interval; what it would be for a guess among the other classes, `chance`, and for naming the most
+        frequent of them always, `common`.
     """
     ranked = np.argsort(-probabilities, axis=1, kind="stable")
     wrong = np.flatnonzero(ranked[:, 0] != labels)
-    true = labels[wrong]
+    true, given = labels[wrong], ranked[wrong, 0]
+    first, next_one = np.argsort(-np.bincount(labels, minlength=len(EMOTIONS)), kind="stable")[:2]
+    second = ranked[wrong, 1] == true
     return {
-        "predicted": float(probabilities[wrong, ranked[wrong, 0]].mean()),
+        "predicted": float(probabilities[wrong, given].mean()),
         "true": float(probabilities[wrong, true].mean()),
-        "second": float(np.mean(ranked[wrong, 1] == true)),
+        "second": float(second.mean()),
+        "low": wilson_interval(int(second.sum()), len(second))[0],
         "chance": 1 / (len(EMOTIONS) - 1),
+        "common": float(np.mean(np.where(given == first, next_one, first) == true)),
     }
 
 

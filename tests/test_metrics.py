@@ -78,10 +78,18 @@ def test_mean_probabilities_average_by_true_class():
 
 def test_when_wrong_looks_at_wrong_answers_only():
     probabilities = np.array(
-        [[0.5, 0.4, 0.1, 0, 0, 0, 0], [0.7, 0.1, 0.2, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0]]
+        [
+            [0.5, 0.4, 0.1, 0, 0, 0, 0],
+            [0.7, 0.1, 0.2, 0, 0, 0, 0],
+            [1, 0, 0, 0, 0, 0, 0],
+            [0.1, 0.6, 0.3, 0, 0, 0, 0],
+        ]
     )
-    found = metrics.when_wrong(probabilities.astype(np.float32), np.array([1, 1, 0]))
-    assert found == pytest.approx({"predicted": 0.6, "true": 0.25, "second": 0.5, "chance": 1 / 6})
+    found = metrics.when_wrong(probabilities.astype(np.float32), np.array([1, 1, 0, 2]))
+    low, _ = metrics.wilson_interval(2, 3)
+    assert found == pytest.approx(
+        {"predicted": 0.6, "true": 0.8 / 3, "second": 2 / 3, "low": low, "chance": 1 / 6, "common": 2 / 3}
+    )
 
 
 def test_typical_face_is_the_median_of_the_right_answers_or_else_the_nearest_to_right():
