@@ -21,6 +21,8 @@ _BROKEN = re.compile(
     r"|[\u3400-\u9fff](?=\n[\u3000-\u9fff\uff00-\uffef])))\n",
     re.MULTILINE,
 )
+# A line of text that ends in a block: Jinja would join it with the next one.
+_TEXT_THEN_BLOCK = re.compile(r"^(?!\s*(?:\{%(?:(?!%\}).)*%\}\s*)+$)(.*[^-+])%\}$", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"\{\{-?\s*(.+?)\s*-?\}\}", re.DOTALL)
 _FORMAT = re.compile(r"\s*\|\s*(?:pct|num|code)\b(?:\([^()]*\))?$")
 
@@ -40,6 +42,7 @@ def fill(template: str, known: Mapping[str, Any], *, plain: bool = False) -> str
     Raises:
         InputError: A name is not known, a value does not fit its place, or it is not a Jinja template.
     """
+    template = _TEXT_THEN_BLOCK.sub(r"\1+%}", template)
     try:
         text = (_plain_environment if plain else environment).from_string(template).render(known)
     except jinja2.UndefinedError as error:

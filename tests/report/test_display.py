@@ -156,6 +156,18 @@ def test_lines_join_without_a_blank_where_chinese_has_none(template, text):
     assert passage(template) == text
 
 
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("It is {% if better %}better{% else %}worse{% endif %}\nthan chance", "It is better\nthan chance"),
+        ("One\n{% if better %}\ntwo\n{% endif %}\nthree", "One\ntwo\nthree"),
+        ("One {% if better -%}\n  two{% endif %}", "One two"),
+    ],
+)
+def test_a_line_of_its_own_leaves_no_trace_and_one_with_text_does_not_run_into_the_next(template, text):
+    assert fill(template, {"better": True}) == text
+
+
 def test_html_in_a_passage_is_text():
     assert markdown_to_html("a <b>c</b>").strip() == "<p>a &lt;b&gt;c&lt;/b&gt;</p>"
 
