@@ -67,6 +67,13 @@ def format_interval(value: float, low: float, high: float, spec: str = ".2f") ->
 
 
 def interval_texts(frame: pd.DataFrame, column: str, spec: str = ".2f") -> list[str]:
-    """A column with the intervals in the columns of its name with `_low` and `_high`, as `format_interval` has them."""
-    value, low, high = (frame[f"{column}{suffix}"] for suffix in ("", "_low", "_high"))
-    return [format_interval(*numbers, spec=spec) for numbers in zip(value, low, high, strict=True)]
+    """A column with its intervals, as `format_interval` has them.
+
+    They stand in the columns of its name with `_low` and `_high`, or in `low` and `high`.
+    """
+    ends = [
+        name if name in frame else name.removeprefix(f"{column}_")
+        for name in (f"{column}_low", f"{column}_high")
+    ]
+    rows = frame[[column, *ends]].to_numpy(float, na_value=math.nan)
+    return [format_interval(value, low, high, spec) for value, low, high in rows]

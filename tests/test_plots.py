@@ -280,7 +280,7 @@ def cell_texts(ax):
 def test_confusion_cells_hold_the_share_of_the_row_and_the_count():
     ax = plots.confusion_matrix(MATRIX).axes[0]
     shares = MATRIX / MATRIX.sum(axis=1, keepdims=True)
-    assert cell_texts(ax)[::2] == [f"{share:.2f}" for share in shares.ravel()]
+    assert cell_texts(ax)[::2] == [f"{share:.0%}" for share in shares.ravel()]
     assert cell_texts(ax)[1::2] == [f"{count:,}" for count in MATRIX.ravel()]
     assert [label.get_text() for label in ax.get_yticklabels()] == list(EMOTION_NAMES["en"])
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("Predicted emotion", "True emotion")
@@ -288,13 +288,13 @@ def test_confusion_cells_hold_the_share_of_the_row_and_the_count():
 
 def test_confusion_can_be_shares_of_the_columns():
     ax = plots.confusion_matrix(MATRIX, normalize="predicted").axes[0]
-    assert cell_texts(ax)[2] == f"{MATRIX[0, 1] / MATRIX[:, 1].sum():.2f}"
+    assert cell_texts(ax)[2] == f"{MATRIX[0, 1] / MATRIX[:, 1].sum():.0%}"
 
 
 def test_an_emotion_without_faces_has_shares_of_zero():
     matrix = MATRIX.copy()
     matrix[1] = 0
-    assert set(cell_texts(plots.confusion_matrix(matrix).axes[0])[14:28]) == {"0.00", "0"}
+    assert set(cell_texts(plots.confusion_matrix(matrix).axes[0])[14:28]) == {"0%", "0"}
 
 
 def luminance(color):

@@ -17,7 +17,7 @@ from fer_lib.plots.style import SMALL, TEXT, Array, figure_of, new_axes, readabl
 def confusion_matrix(
     matrix: Array, *, normalize: str = "true", language: str = "en", ax: Axes | None = None
 ) -> Figure:
-    """Which emotion was taken for which: shares in two decimals, counts below them.
+    """Which emotion was taken for which: shares in per cent, counts below them.
 
     Args:
         matrix: Counts, int array of shape (7, 7); rows are the true emotions, columns the predicted ones.
@@ -32,7 +32,7 @@ def confusion_matrix(
 
 
 def probability_matrix(probabilities: Array, *, language: str = "en", ax: Axes | None = None) -> Figure:
-    """The mean probability of each emotion, in two decimals.
+    """The mean probability of each emotion, in per cent.
 
     Args:
         probabilities: Array of shape (7, 7); rows are the true emotions, columns what the model says.
@@ -56,7 +56,7 @@ def _emotion_matrix(
     for (row, column), share in np.ndenumerate(shares):
         style: dict[str, Any] = {"ha": "center", "va": "center", "color": readable_on(colors(share))}
         y = row + (0.5 if counts is None else 0.42)
-        ax.text(column + 0.5, y, f"{share:.2f}", size=TEXT + 1, **style)
+        ax.text(column + 0.5, y, f"{share:.0%}", size=TEXT + 1, **style)
         if counts is not None:
             ax.text(column + 0.5, row + 0.75, f"{counts[row, column]:,}", size=SMALL - 0.5, **style)
     ax.set(xlabel=word["predicted_emotion"], ylabel=word["true_emotion"], title=title)

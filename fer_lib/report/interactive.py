@@ -80,7 +80,7 @@ class Cells:
             shown.extend(found)
             share = shares[row, column]
             return {
-                "share": f"{share:.2f}", "count": int(self.matrix[row, column]), "faces": faces, **_colors(share)
+                "share": f"{share:.0%}", "count": int(self.matrix[row, column]), "faces": faces, **_colors(share)
             }  # fmt: skip
 
         classes = range(len(self.names))

@@ -58,13 +58,13 @@ def grid(control: str = "slider", **options) -> Frames:
 def test_every_cell_says_share_and_count_and_those_with_faces_can_be_chosen():
     table = shown(cells()).find("table", class_="matrix")
     assert [span.get_text(" ") for span in table.select("td span")] == [
-        "0.67 2", "0.33 1", "0.00 0",
-        "0.00 0", "1.00 2", "0.00 0",
-        "0.00 0", "0.00 0", "1.00 1",
+        "67% 2", "33% 1", "0% 0",
+        "0% 0", "100% 2", "0% 0",
+        "0% 0", "0% 0", "100% 1",
     ]  # fmt: skip
     radios = table.select("td input[type=radio]")
     assert [radio["aria-label"] for radio in radios] == [
-        "a → a: 0.67, 2", "a → b: 0.33, 1", "b → b: 1.00, 2", "c → c: 1.00, 1"
+        "a → a: 67%, 2", "a → b: 33%, 1", "b → b: 100%, 2", "c → c: 100%, 1"
     ]  # fmt: skip
     assert {radio["name"] for radio in radios} == {"matrix"}
     assert [th.get_text() for th in table.select("tbody th[scope=row]")] == list(NAMES)
@@ -101,7 +101,7 @@ def test_cell_with_many_faces_shows_the_surest_and_counts_all():
     soup = shown(cells(most=1))
     assert len(soup.select(".g-0-0 .card")) == 1
     assert "1 of 2" in soup.select_one(".g-0-0 .what").get_text()
-    assert soup.select_one("td span").get_text(" ") == "0.67 2"
+    assert soup.select_one("td span").get_text(" ") == "67% 2"
 
 
 def test_matrix_has_a_description_and_names_that_are_texts():
@@ -125,7 +125,7 @@ def test_matrix_without_faces_is_a_table_only():
     }
     soup = shown(cells(**none))
     assert soup.find("input") is None
-    assert soup.select_one("td span").get_text(" ") == "0.67 2"
+    assert soup.select_one("td span").get_text(" ") == "67% 2"
 
 
 def luminance(color: str) -> float:
