@@ -345,6 +345,32 @@ def test_a_table_is_sorted_up_down_and_back(opened: Opened) -> None:
     assert seen == [["b", "c", "a"], ["c", "a", "b"], ["b", "a", "c"], ["b", "c", "a"]]
 
 
+def test_a_figure_and_a_table_are_saved(opened: Opened) -> None:
+    page = opened()
+    saved = {}
+    for link in page.locator(".save:visible").all():
+        with page.expect_download() as download:
+            link.click()
+        path = Path(download.value.path())
+        saved[download.value.suggested_filename] = path.read_bytes()
+    assert saved["scores.csv"].decode("utf-8-sig").splitlines()[0] == ",".join(
+        page.locator("#scores thead th button").all_text_contents()
+    )
+    assert len(saved["scores.csv"].splitlines()) == 1 + page.locator("#scores tbody tr").count()
+    kinds = {name.rpartition(".")[2]: content[:5] for name, content in saved.items()}
+    assert kinds["svg"] in (b"<?xml", b"<svg ") and kinds["png"].startswith(b"\x89PNG")
+
+
+def test_on_a_phone_a_table_that_is_too_wide_is_a_list_of_its_rows(opened: Opened) -> None:
+    page = opened(**PHONE)
+    table = page.locator("#runs.stacked")
+    table.wait_for()
+    assert table.evaluate("table => table.offsetWidth <= innerWidth")
+    first = table.locator("tbody tr").first.locator("td").first
+    head = first.evaluate("cell => getComputedStyle(cell, '::before').content")
+    assert head.strip('"') == first.get_attribute("data-head") != ""
+
+
 def test_figures_and_tables_name_their_run_and_lead_to_it(opened: Opened) -> None:
     page = opened()
     expect(page.locator("#scores caption .runs code")).to_have_text(RUN)

@@ -177,12 +177,35 @@
     });
   }
 
+  // Figures and tables can be taken along: a picture as it is, a table as CSV.
+  function save(caption, name, text, href) {
+    const link = make("a", { className: "save", href: "#", download: name, textContent: text });
+    link.addEventListener("click", () => { link.href = href(); });
+    caption.append(link);
+  }
+  all("figure .sheet img").forEach((img) => {
+    const kind = img.src.startsWith("data:image/svg") ? "svg" : "png";
+    const figure = img.closest("figure");
+    save(figure.querySelector("figcaption"), `${figure.id}.${kind}`, words(img).save.replace("{}", kind.toUpperCase()), () => (kind === "svg" ? img.src : png(img)));
+  });
+  function png(img) {
+    const canvas = make("canvas", { width: img.naturalWidth, height: img.naturalHeight });
+    canvas.getContext("2d").drawImage(img, 0, 0);
+    return canvas.toDataURL();
+  }
+  const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  all(".main table:not(.matrix)").forEach((table) => {
+    if (!table.caption || !table.id) return;
+    const heads = [...table.rows].map((row) => [...row.cells].map((cell) => quoted((cell.querySelector("button") ?? cell).textContent.trim())).join(","));
+    save(table.caption, `${table.id}.csv`, words(table).save.replace("{}", "CSV"), () => `data:text/csv;charset=utf-8,${encodeURIComponent(`\ufeff${heads.join("\r\n")}\r\n`)}`);
+  });
+
   // Figures open large, where they can be read off too.
   all(".sheet").forEach((sheet) => {
     const img = sheet.querySelector("img");
     const enlarge = () => {
       const caption = sheet.closest("figure").querySelector("figcaption").cloneNode(true);
-      all(".runs", caption).forEach((runs) => runs.remove());
+      all(".runs, .save", caption).forEach((part) => part.remove());
       const copy = sheet.cloneNode(false);
       copy.removeAttribute("title");
       copy.setAttribute("aria-label", img.alt);
@@ -200,8 +223,18 @@
     if (sheet.dataset.curves) readable(sheet);
   });
 
-  // What is wider than its frame shows that it goes on.
+  // A table that is wider than its frame stands as a list of its rows; what else is wider shows that it goes on.
+  function stack(table, frame) {
+    table.classList.remove("stacked");
+    table.classList.toggle("stacked", table.offsetWidth > frame.clientWidth + 2);
+  }
+  all(".wide > table:not(.matrix)").forEach((table) => {
+    const heads = [...table.tHead.rows[0].cells].map((head) => head.textContent);
+    all("tbody tr", table).forEach((row) => [...row.cells].forEach((cell, i) => { cell.dataset.head = heads[i]; }));
+  });
   const wider = (e) => {
+    const table = e.querySelector(":scope > table:not(.matrix)");
+    if (table) stack(table, e);
     e.classList.toggle("more", e.scrollWidth - e.clientWidth - e.scrollLeft > 2);
     e.style.setProperty("--above", `${e.querySelector("caption")?.offsetHeight ?? 0}px`);
   };
@@ -220,12 +253,24 @@
     code.replaceWith(make("a", { href: `#${row.id}` }, code.cloneNode(true)));
   }));
 
+  // In the matrix the arrow keys go to the next row, too: the browser's own go to the next cell that has faces.
+  all(".fer-cells .matrix").forEach((matrix) => matrix.addEventListener("keydown", (event) => {
+    const step = { ArrowUp: "previousElementSibling", ArrowDown: "nextElementSibling" }[event.key];
+    const cell = step && event.target.closest("td");
+    if (!cell) return;
+    event.preventDefault();
+    for (let row = cell.parentElement[step]; row; row = row[step]) {
+      const input = row.cells[cell.cellIndex].querySelector("input");
+      if (input) { input.click(); input.focus(); break; }
+    }
+  }));
+
   // Tables are sorted by a column: up, down, and as they were.
   all("table.sortable").forEach((table) => {
     const body = table.tBodies[0];
     const before = [...body.rows];
     const heads = [...table.tHead.rows[0].cells];
-    const number = (text) => (/^[-−+]?[\d,]*\.?\d+%?$/.test(text) ? Number.parseFloat(text.replace(/[,%]/g, "").replace("−", "-")) : NaN);
+    const number = (text) => (/^[-−+]?[\d,]*\.?\d+%?(?: \[.*\])?$/.test(text) ? Number.parseFloat(text.replace(/[,%]/g, "").replace("−", "-")) : NaN);
     heads.forEach((head, column) => {
       const button = make("button", { type: "button", title: words(table).sort }, ...head.childNodes);
       head.append(button);
