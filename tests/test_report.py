@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pypdf
 import pytest
 from bs4 import BeautifulSoup
@@ -15,6 +16,7 @@ from conftest import ROOT
 from face_files import fer2013_text
 from report_project import kernel, run
 from small_project import make
+from white_space import white_space
 
 from fer_lib.data.drawn import sampling
 from fer_lib.report import execute
@@ -77,6 +79,12 @@ def test_every_question_is_quoted_in_page_and_pdf(made):
     for question in QUESTIONS:
         assert squeezed(question) in squeezed(page.get_text())
         assert squeezed(question) in squeezed(text)
+
+
+def test_pages_are_filled(made):
+    *shares, _ = white_space(made[0] / "hw3-report.pdf")
+    assert np.mean(shares) < 0.08
+    assert max(shares) < 0.25
 
 
 def test_dangerous_names_appear_as_text(made):
