@@ -15,12 +15,18 @@ import filelock
 
 from fer_lib.errors import InputError
 
-_PROJECT = Path(__file__).parents[1]
-REPORT = (
-    _PROJECT / "report"
-    if (_PROJECT / "report" / "labels").is_dir()
-    else Path(__file__).parent / "report" / "files"
-)
+
+def _project() -> Path:
+    """The checkout with notebooks and report: that of this file, or, of an installed package, the one we stand in."""
+    own = Path(__file__).parents[1]
+    places = (own, Path.cwd(), *Path.cwd().parents)
+    return next((place for place in places if (place / "report" / "chapters.yaml").is_file()), own)
+
+
+PROJECT = _project()
+REPORT = PROJECT / "report"
+if not (REPORT / "labels").is_dir():
+    REPORT = Path(__file__).parent / "report" / "files"
 """Labels, templates and the title block: the project's, or as they come with an installed package."""
 
 _UMASK = os.umask(0o077)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fer_lib import data
 from fer_lib.errors import InputError, require_known
+from fer_lib.files import PROJECT
 from fer_lib.models.spec import DEPTHS, SETTINGS, ModelSpec, Recipe, dnn_width, from_settings
 
-FOLDER = Path(__file__).parents[1] / "notebooks" / "profiles"
+FOLDER = PROJECT / "notebooks" / "profiles"
 
 FER2013 = "849c863cd479946e"
 """The fingerprint of FER2013's 28,709 training faces, in whatever file they come."""

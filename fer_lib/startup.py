@@ -7,9 +7,15 @@ import os
 import sys
 from typing import Any
 
+from fer_lib.errors import InputError
+
 
 def import_keras() -> None:
-    """Import Keras without what TensorFlow's C++ side says to standard error while it starts."""
+    """Import Keras without what TensorFlow's C++ side says to standard error while it starts.
+
+    Raises:
+        InputError: There is no TensorFlow.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if "keras" in sys.modules:
         return
@@ -18,9 +24,31 @@ def import_keras() -> None:
         with open(os.devnull, "wb") as nothing:  # noqa: PTH123 (a descriptor is wanted)
             os.dup2(nothing.fileno(), 2)
         import keras  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        raise InputError(
+            "There is no TensorFlow in this Python; `pip install 'fer-lib[cpu]'` adds it."
+        ) from None
     finally:
         os.dup2(standard_error, 2)
         os.close(standard_error)
+
+
+def set_up_keras() -> None:
+    """Give Keras the settings that this package's networks are written for, whatever ~/.keras/keras.json says.
+
+    Raises:
+        InputError: Keras was imported before with another backend.
+    """
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise InputError(
+            f"Keras runs on {keras.config.backend()}, but this package needs TensorFlow; import fer_lib before keras."
+        )
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
 
 
 def mute_compiled_code() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -245,6 +246,41 @@ def test_damaged_executed_notebook_is_one_sentence(notebook):
     (notebook.out / "q1_cnn.ipynb").write_text('{"cells": ')
     with pytest.raises(InputError, match=r"q1_cnn\.ipynb is damaged, no notebook"):
         notebook.run()
+
+
+def test_files_and_variables_of_the_user_change_nothing(notebook, tmp_path, monkeypatch):
+    files = {
+        "jupyter/kernels/python3/kernel.json": '{"argv": ["false"], "display_name": "Python 3", "language": "python"}',
+        "ipython/profile_default/startup/mine.py": "print('mine')",
+        "ipython/profile_default/ipython_config.py": "c.InteractiveShell.ast_node_interactivity = 'all'",
+        "matplotlib/matplotlibrc": "text.usetex: True\nimage.origin: lower\nfigure.facecolor: black",
+        "keras/keras.json": '{"backend": "theano", "image_data_format": "channels_first", "floatx": "float16"}',
+    }
+    for name, content in files.items():
+        path = tmp_path / "user" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    variables = {
+        "JUPYTER_PATH": "jupyter",
+        "IPYTHONDIR": "ipython",
+        "MPLCONFIGDIR": "matplotlib",
+        "KERAS_HOME": "keras",
+    }
+    for name, folder in variables.items():
+        monkeypatch.setenv(name, str(tmp_path / "user" / folder))
+    for name, value in {"KERAS_BACKEND": "jax", "LC_ALL": "POSIX", "JUPYTER_PREFER_ENV_PATH": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HOME", raising=False)
+    notebook.write(
+        "import sys\n'no output'\nimport matplotlib as mpl",
+        "from fer_lib import plots\nfrom fer_lib.models import architectures\nimport keras\nplots.use_style('en')",
+        "found = [keras.backend.backend(), keras.config.image_data_format(), keras.config.floatx()]\n"
+        "found += [mpl.rcParams[key] for key in ('text.usetex', 'image.origin', 'figure.facecolor')]\n"
+        "print(sys.executable, *found)",
+    )
+    assert notebook.run(own_kernel=True)
+    seen = [sys.executable, "tensorflow", "channels_last", "float32", False, "upper", "white"]
+    assert notebook.printed() == " ".join(map(str, seen)) + "\n"
 
 
 def test_braces_in_the_names_of_folders_are_no_parameters(tmp_path):

@@ -27,8 +27,8 @@ def white_space(pdf: Path) -> list[float]:
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
-        *found, last = white_space(Path(name))
-        worst = int(np.argmax(found))
+        *found, _ = white_space(Path(name))
+        worst = max(found)
         print(
-            f"{name}: {len(found) + 1} pages, mean {np.mean(found):.1%} without the last, {found[worst]:.1%} of page {worst + 1}"
+            f"{name}: mean {np.mean(found):.1%} without the last page, {worst:.1%} of page {found.index(worst) + 1}"
         )

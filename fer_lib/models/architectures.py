@@ -26,6 +26,9 @@ from fer_lib.models.spec import (
     dnn_units,
     scaled,
 )
+from fer_lib.startup import set_up_keras
+
+set_up_keras()
 
 KERNEL = 3
 """Height and width of the filters of all convolutions."""

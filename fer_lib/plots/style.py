@@ -65,6 +65,7 @@ def use_style(language: str = "en") -> None:
         InputError: There is no such language.
     """
     labels(language)
+    mpl.rcdefaults()  # not what the user's matplotlibrc says
     mpl.rcParams.update(_STYLE)
     mpl.rcParams["axes.prop_cycle"] = cycler(color=PALETTE)
     if language == "zh-TW":

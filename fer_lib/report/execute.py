@@ -21,14 +21,14 @@ import yaml
 
 from fer_lib import data, profiles
 from fer_lib.errors import InputError, require_known
-from fer_lib.files import digest
+from fer_lib.files import PROJECT, digest
 from fer_lib.labels import FOLDER as LABELS
 from fer_lib.models.spec import SETTINGS, default_settings
 from fer_lib.report.citations import BIBLIOGRAPHY
 from fer_lib.report.notes import facts_of, read_notebook
 from fer_lib.report.parameters import TITLE_VARIABLES, Parameters, Scalar, as_type
 
-ROOT = Path(__file__).parents[2]
+ROOT = PROJECT
 """The project's folder."""
 
 START_TIMEOUT = 180
@@ -60,7 +60,7 @@ def chapters() -> list[str]:
     if not isinstance(names, list) or not names:
         raise InputError(
             f"There is no list of chapters in {path}; the notebooks and profiles of the project do not come with an "
-            "installed package: get the project itself (git clone) and type `make report` in its folder."
+            "installed package: get the project itself (git clone) and go to its folder."
         )
     for name in names:
         require_known(str(name), _notebook_names(), f"notebook in {path}")
@@ -329,6 +329,7 @@ def _kernel() -> Iterator[Any]:
     The first Ctrl-C goes to the cell that runs, which may save what it has; a second one stops at once. Python hands
     signals to the main thread alone: elsewhere nothing changes, nor where they are ignored or reach the kernel too.
     """
+    from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from jupyter_core.utils import run_sync
 
@@ -338,6 +339,9 @@ def _kernel() -> Iterator[Any]:
     sockets = os.name == "posix" and len(folder.name) < MAX_SOCKET_PATH
     manager: Any = AsyncKernelManager(
         kernel_name="python3",
+        kernel_spec_manager=KernelSpecManager(
+            kernel_dirs=[]
+        ),  # of this Python, not one installed under its name
         transport="ipc" if sockets else "tcp",
         connection_file=str(Path(folder.name, "kernel.json")),
     )
@@ -358,7 +362,9 @@ def _kernel() -> Iterator[Any]:
     forwards = main and usual is not signal.SIG_IGN and os.name == "posix"
     manager.client = client
     # What the process itself says, such as TensorFlow's greeting, is not for readers; cells are heard apart.
-    run_sync(manager.start_kernel)(cwd=str(ROOT / "notebooks"), stderr=subprocess.DEVNULL)
+    # Nor are the user's IPython profile and its startup files for a report.
+    environment = {**os.environ, "IPYTHONDIR": str(Path(folder.name, "ipython"))}
+    run_sync(manager.start_kernel)(cwd=str(ROOT / "notebooks"), stderr=subprocess.DEVNULL, env=environment)
     try:
         if forwards:
             signal.signal(signal.SIGINT, forward)

@@ -10,13 +10,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from nbconvert.preprocessors import Preprocessor
 
 from fer_lib.errors import InputError, nearest
+from fer_lib.files import PROJECT
 from fer_lib.labels import label_file
 from fer_lib.report import authorship
 from fer_lib.report.authorship import OBSERVATION, Own
@@ -28,7 +28,7 @@ _LINK = re.compile(r'<a href="#([^"]+)">(.*?)</a>', re.DOTALL)
 _TITLE = re.compile(r"<h2>(.*?)</h2>\s*", re.DOTALL)  # which was a heading of the first level
 _PICTURES = ("image/png", "image/svg+xml", "image/jpeg")
 _ATTACHED = ("image/png", "image/jpeg", "image/webp", "image/gif")
-_NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+_NOTEBOOKS = PROJECT / "notebooks"
 
 
 class PlaceCells(Preprocessor):
