@@ -30,6 +30,11 @@ def printable(text: str) -> str:
     )
 
 
+def first_line(error: Exception) -> str:
+    """What an exception says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def require_known(name: str, known: Iterable[str], what: str, *, meant: Iterable[str] = ()) -> None:
     """Raise an InputError that names the near miss, unless a name is one of the known; `meant` may be the miss too."""
     names = sorted(known)

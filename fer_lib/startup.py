@@ -25,7 +25,7 @@ def import_keras() -> None:
             os.dup2(nothing.fileno(), 2)
         import keras  # noqa: F401
     except ModuleNotFoundError as error:
-        if error.name != "tensorflow":
+        if (error.name or "").partition(".")[0] != "tensorflow":
             raise
         raise InputError(
             "There is no TensorFlow in this Python; `pip install 'fer-lib[cpu]'` adds it."

@@ -48,6 +48,16 @@ def test_other_python_hands_over_to_one_that_fits(copy, tmp_path):
     assert done.returncode == 0
 
 
+def test_a_folder_that_can_hold_no_environment_is_one_sentence(tmp_path):
+    tools = tmp_path / "HW: 3" / "tools"
+    tools.mkdir(parents=True)
+    shutil.copy(ROOT / "tools" / "bootstrap.py", tools)
+    done = subprocess.run([sys.executable, tools / "bootstrap.py"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "fer-lib: set-up cannot work in this folder, rename it: Refusing to create a venv" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_an_environment_that_was_copied_or_renamed_is_known(tmp_path, monkeypatch):
     here, there = tmp_path / "a project", tmp_path / "copy"
     venv.create(here, with_pip=False)

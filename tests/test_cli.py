@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -313,3 +314,13 @@ def test_course_script_answers_a_test_file(course, trained, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "prediction.csv").read_text().splitlines()) == 36
+
+
+def test_without_tensorflow_one_sentence_says_what_to_install():
+    code = "import sys; sys.modules['tensorflow'] = None; from fer_lib.cli import main; sys.exit(main(['train']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert (
+        done.stderr
+        == "fer-lib: There is no TensorFlow in this Python; `pip install 'fer-lib[cpu]'` adds it.\n"
+    )

@@ -44,6 +44,8 @@ def main() -> int:
         _install("--no-deps", "--editable", ROOT)
     except subprocess.CalledProcessError as error:
         return _fail(f"set-up stopped at `{' '.join(error.cmd)}`; its message stands above.")
+    except ValueError as error:  # a colon, which separates the folders of PATH
+        return _fail(f"set-up cannot work in this folder, rename it: {error}")
     except OSError as error:
         return _fail(f"set-up needs the network to fetch packages, but {error}.")
     (ENVIRONMENT / "ready").write_text(str(ENVIRONMENT))

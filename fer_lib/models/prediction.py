@@ -19,7 +19,7 @@ from tqdm import tqdm
 from fer_lib.data.faces import Faces
 from fer_lib.data.tables import label_of
 from fer_lib.emotions import EMOTIONS, FACE_SIZE
-from fer_lib.errors import InputError
+from fer_lib.errors import InputError, first_line
 from fer_lib.files import atomic_write
 from fer_lib.models.augmentation import View, apply_view
 from fer_lib.startup import mute_retracing
@@ -209,8 +209,3 @@ def write_answers(path: Path, faces: Faces, probabilities: npt.NDArray[np.float3
     with atomic_write(path) as temporary:
         answers = pd.DataFrame({"id": faces.ids, "label": probabilities.argmax(axis=1)})
         answers.to_csv(temporary, index=False, lineterminator="\n")
-
-
-def first_line(error: Exception) -> str:
-    """What an exception says, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -5,7 +5,9 @@ Passages become HTML first; what follows looks at HTML alone, in which a link is
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -14,8 +16,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from nbconvert.preprocessors import Preprocessor
+from PIL import Image
 
-from fer_lib.errors import InputError, nearest
+from fer_lib.errors import InputError, first_line, nearest
 from fer_lib.files import PROJECT
 from fer_lib.labels import label_file
 from fer_lib.report import authorship
@@ -306,13 +309,29 @@ def _rendered(text: str, cell: Any) -> str:
         attached = cell.get("attachments", {}).get(unquote(address.removeprefix("attachment:")), {})
         for mime in _ATTACHED:
             if mime in attached:
-                return f"data:{mime};base64,{''.join(attached[mime].split())}"
+                data = "".join(attached[mime].split())
+                _require_picture(data, f"{_where(cell)}: the picture {address}")
+                return f"data:{mime};base64,{data}"
         raise InputError(
             f"{_where(cell)}: the picture {address} is not in the notebook; paste it into a Markdown cell, as PNG or "
             "JPEG."
         )
 
-    return markdown_to_html(text, deeper=1, picture=embedded)
+    shown = markdown_to_html(text, deeper=1, picture=embedded)
+    if re.search(r"<h\d>\s*</h\d>", shown):
+        raise InputError(f"{_where(cell)}: a heading has no words.")
+    return shown
+
+
+def _require_picture(data: str, what: str) -> None:
+    """Stop where base64 data is no picture that can be read to its end."""
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+            picture.load()
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(
+            f"{what} cannot be read ({first_line(error)}); save it again as PNG or JPEG."
+        ) from None
 
 
 def _where(cell: Any) -> str:

@@ -27,10 +27,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from fer_lib.data.faces import FaceSplits
-from fer_lib.errors import InputError
+from fer_lib.errors import InputError, first_line
 from fer_lib.files import atomic_write, write_text
 from fer_lib.models.augmentation import View, views
-from fer_lib.models.prediction import first_line, load_model
+from fer_lib.models.prediction import load_model
 from fer_lib.models.spec import Recipe
 from fer_lib.runs.cached import Result, load_or_compute
 

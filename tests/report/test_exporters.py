@@ -481,6 +481,12 @@ def test_picture_of_ones_own_is_part_of_page_and_paper():
     assert descriptions(sheets) == ['a teal "field"']
 
 
+def test_a_line_between_paragraphs_is_one_on_page_and_paper():
+    notebook = executed("%%prose\n# Title\n\nOne\n\n---\n\nTwo\n\n***\n\nThree")
+    assert len(parsed(page(copy.deepcopy(notebook))).main.find_all("hr")) == 2
+    assert "OneTwoThree" in squeezed(printed(paper(notebook)))
+
+
 def test_summary_notice_and_headlines_stand_apart_on_page_and_paper(tmp_path):
     summary = executed(
         "%%prose\n# Summary\n\nTwo networks.",

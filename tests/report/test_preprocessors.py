@@ -230,6 +230,15 @@ def test_picture_without_description_or_not_in_the_notebook_is_an_input_error(te
         prepared(attached(text, own=picture()))
 
 
+def test_damaged_picture_and_empty_heading_are_input_errors():
+    with pytest.raises(
+        InputError, match=r"cell «See .*»: the picture attachment:own\.png cannot be read \(.+\)"
+    ):
+        prepared(attached("See ![a field](attachment:own.png)", own=picture()[:60]))
+    with pytest.raises(InputError, match=r"q1\.ipynb, cell «.*»: a heading has no words"):
+        prepared(executed(" # Title", " Words\n\n##\n\nmore"))
+
+
 def test_passage_that_shows_a_file_is_an_input_error():
     with pytest.raises(InputError, match=r"cell In \[1\]: the picture own\.png is not in the notebook"):
         prepared(executed("%%prose\n![a field](own.png)"))

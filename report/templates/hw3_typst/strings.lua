@@ -48,6 +48,10 @@ local function picture(element)
     "#box(image(%s, alt: %s))", quoted(element.src), quoted(pandoc.utils.stringify(element.caption))))
 end
 
+local function rule()
+  return pandoc.RawBlock("typst", '#line(length: 100%, stroke: 0.5pt + rgb("#d8d1c5"))')
+end
+
 local function word(element)
   return pandoc.RawInline("typst", "#" .. quoted(element.text) .. ";")
 end
@@ -60,4 +64,4 @@ local function equation(element)
 end
 
 -- One after the other: a figure takes its picture with it, and a description is read before its words are no words any more.
-return { { Figure = figure, Div = division, Span = run, Math = equation }, { Image = picture }, { Str = word } }
+return { { Figure = figure, Div = division, Span = run, Math = equation, HorizontalRule = rule }, { Image = picture }, { Str = word } }
