@@ -56,7 +56,7 @@ def check_data(options: argparse.Namespace) -> None:
 def convert_data(options: argparse.Namespace) -> None:
     """Write the faces of any source as one .npz file, which DATA may name from then on."""
     from fer_lib import data
-    from fer_lib.data.npz_faces import write_npz
+    from fer_lib.data.array_faces import write_npz
 
     if options.out.suffix != ".npz":
         raise InputError(f"--out is {options.out}, but the file that is written must be called ....npz.")

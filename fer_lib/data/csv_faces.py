@@ -47,7 +47,7 @@ _INDEX = ("", "index", "unnamed: 0")
 _WANTED = (
     "emotion,pixels,Usage (fer2013.csv), label,feature (the course's train.csv) or id,feature (its test.csv)"
 )
-_OTHER_FORMS = {b"\x89HDF": "an HDF5 file", b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive",
+_OTHER_FORMS = {b"PAR1": "a Parquet file", b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive",
                 b"\x93NUM": "a single NumPy array", b"MATL": "a MATLAB file", b"\x80\x04\x95": "a pickle",
                 b"\x28\xb5\x2f\xfd": "compressed by zstd"}  # fmt: skip
 

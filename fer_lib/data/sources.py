@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fer_lib.data.archives import Entry, listed
+from fer_lib.data.array_faces import arrays_hold, is_arrays, read_arrays
 from fer_lib.data.csv_faces import csv_head, read_csv
 from fer_lib.data.ferplus import FERPLUS, is_ferplus, read_votes, with_votes
-from fer_lib.data.npz_faces import is_npz, npz_holds, read_npz
 from fer_lib.data.pictures import is_picture, read_pictures, read_unlabelled_pictures
 from fer_lib.data.tables import ORDER, FaceTable, split_of
 from fer_lib.errors import InputError
@@ -26,7 +26,7 @@ _LISTED = 8
 
 @dataclass(frozen=True)
 class Sheet:
-    """A file with a table of faces: CSV or .npz.
+    """A file with a table of faces: CSV, .npz or HDF5.
 
     Attributes:
         entry: The file.
@@ -76,8 +76,8 @@ class Sheet:
 
     def read(self, split: str | None = None) -> list[FaceTable]:
         """Its faces; `split` is that of faces for which it says none."""
-        if is_npz(self.entry):
-            return read_npz(self.entry, split=split)
+        if is_arrays(self.entry):
+            return read_arrays(self.entry, split=split)
         return [read_csv(self.entry, split=split)]
 
 
@@ -145,9 +145,9 @@ def found(path: str | Path) -> Iterator[Source]:
     """Find the faces that a path names; archives stay open for reading them.
 
     Args:
-        path: A CSV, .npz or picture file, an archive, or a folder. In a folder a file with labels of all splits is
-            worth more than files of one split each, and these more than pictures. Names of files or folders say the
-            splits (train, test, validation and the like).
+        path: A CSV, .npz, HDF5 or picture file, an archive, or a folder. In a folder a file with labels of all splits
+            is worth more than files of one split each, and these more than pictures. Names of files or folders say
+            the splits (train, test, validation and the like).
 
     Raises:
         InputError: There is no such file or folder, no faces in it, or several files of faces to choose from.
@@ -214,15 +214,15 @@ def _chosen(path: Path, entries: Sequence[Entry], *, alone: bool = False) -> Sou
     shown = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
     raise InputError(
         f"{path} holds {shown or 'nothing'}, but no CSV file with columns of faces (emotion,pixels,Usage; "
-        "label,feature; id,feature), no .npz file with pixels and labels, and no pictures in folders named after "
-        "emotions."
+        "label,feature; id,feature), no .npz or HDF5 file with pixels and labels, and no pictures in folders named "
+        "after emotions."
     )
 
 
 def _holds(entry: Entry) -> frozenset[str]:
     """What a file has of faces."""
-    if is_npz(entry):
-        return npz_holds(entry)
+    if is_arrays(entry):
+        return arrays_hold(entry)
     header = csv_head(entry)
     return frozenset() if header is None else header.holds
 
@@ -235,7 +235,7 @@ def _sheets(entries: Iterable[Entry]) -> Iterator[Sheet]:
         if (
             "pixels" in sheet.holds
             or named
-            or (is_npz(entry) and not sheet.holds and sheet.stem in (*KNOWN, _TEST))
+            or (is_arrays(entry) and not sheet.holds and sheet.stem in (*KNOWN, _TEST))
         ):
             yield sheet
 
@@ -284,4 +284,4 @@ def _votes(sheets: Sequence[Sheet], entries: Iterable[Entry]) -> Entry | None:
     """FER+'s file among some, for faces that bring no votes of their own."""
     if not sheets or any("votes" in sheet.holds for sheet in sheets):
         return None
-    return next((entry for entry in entries if not is_npz(entry) and is_ferplus(entry)), None)
+    return next((entry for entry in entries if not is_arrays(entry) and is_ferplus(entry)), None)

@@ -231,7 +231,7 @@ def test_good_lines_around_bad_ones_are_kept_with_their_line_numbers(tmp_path: P
         pytest.param(
             f"emotion,pixels,Use\n0,{ZEROS},PublicTest\n".encode(), "a split in a column", id="no Usage"
         ),
-        pytest.param(b"\x89HDF\r\n\x1a\n", "is an HDF5 file, which is not read", id="HDF5"),
+        pytest.param(b"PAR1", "is a Parquet file, which is not read", id="Parquet"),
         pytest.param(b"\x7fELF\x00\x00\n", "is not a CSV file", id="binary"),
         pytest.param(bytes(range(256)) * 100, "is not a CSV file", id="every byte"),
         pytest.param(b"a" * 100_000, "has the columns 'aaaa", id="one endless line"),

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from fer_lib import data
 from fer_lib.data import sources
+from fer_lib.data.array_faces import write_npz
 from fer_lib.data.cache import cached
 from fer_lib.data.drawn import sampling
 from fer_lib.data.faces import Faces, FaceSplits
-from fer_lib.data.npz_faces import write_npz
 from fer_lib.errors import InputError
 
 TRAIN = random_faces(5)

@@ -24,9 +24,9 @@ from PIL import Image
 from fer_lib import data
 from fer_lib.data import sources
 from fer_lib.data.archives import listed
+from fer_lib.data.array_faces import write_npz
 from fer_lib.data.faces import VOTES, Faces, FaceSplits
 from fer_lib.data.ferplus import read_votes
-from fer_lib.data.npz_faces import write_npz
 from fer_lib.data.tables import FaceTable
 from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError

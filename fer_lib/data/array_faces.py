@@ -1,12 +1,14 @@
-"""Faces in NumPy's .npz files: pixels and labels as arrays under the names that people give them."""
+"""Faces as arrays, in NumPy's .npz or in HDF5 files: pixels and labels under the names that people give them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,7 @@ from fer_lib.emotions import EMOTIONS, FACE_SIZE
 from fer_lib.errors import InputError, printable
 from fer_lib.files import atomic_write
 
-PIXEL_NAMES = ("pixels", "images", "faces", "x", "data")
+PIXEL_NAMES = ("pixels", "pixel", "images", "faces", "x", "data")
 LABEL_NAMES = ("labels", "label", "emotions", "emotion", "y", "targets")
 """What arrays may be called, for themselves or with a split: "pixels", "x_train", "train_labels", "train.pixels"."""
 
@@ -28,32 +30,33 @@ _ARRAYS = {
     "votes": "votes",
     "ids": "id",
 }
+_HDF5 = b"\x89HDF"
 _SHAPES = {(FACE_SIZE, FACE_SIZE), (FACE_SIZE, FACE_SIZE, 1), (FACE_SIZE**2,)}
 _MAX_ARRAY = 8 * MAX_FACES * FACE_SIZE**2
 
 
-def is_npz(entry: Entry) -> bool:
-    """Whether an entry is an .npz file."""
-    return entry.name.lower().endswith(".npz") or entry.head(4) == b"PK\x03\x04"
+def is_arrays(entry: Entry) -> bool:
+    """Whether an entry is an .npz or an HDF5 file."""
+    return entry.name.lower().endswith(".npz") or entry.head(4) in (b"PK\x03\x04", _HDF5)
 
 
-def npz_holds(entry: Entry) -> frozenset[str]:
-    """What the arrays of an .npz file are: "pixels", "label", "id", "votes", and "usage" where a name says a split."""
+def arrays_hold(entry: Entry) -> frozenset[str]:
+    """What the arrays of a file are: "pixels", "label", "id", "votes", and "usage" where a name says a split."""
     try:
-        with _npz(entry) as arrays:
-            meanings = [_meaning(name) for name in arrays.files]
+        with _opened(entry) as arrays:
+            meanings = [_meaning(name) for name in arrays]
     except InputError:
         return frozenset()
     roles = {role for role, _ in meanings if role}
     return frozenset(roles | {"usage"} if any(role and split for role, split in meanings) else roles)
 
 
-def read_npz(entry: Entry, *, split: str | None = None) -> list[FaceTable]:
-    """Read the arrays of one .npz file.
+def read_arrays(entry: Entry, *, split: str | None = None) -> list[FaceTable]:
+    """Read the arrays of one .npz or HDF5 file.
 
-    Pixels have the shape (n, 48, 48), (n, 48, 48, 1) or (n, 2304), in whole numbers from 0 to 255 of any type; labels
-    are n numbers from 0 to 6, votes (n, 10) as FER+ counts them, and ids n whole numbers. Pickled objects are never
-    loaded.
+    Pixels have the shape (n, 48, 48), (n, 48, 48, 1), (n, 2304), or (n, 48, 48, 3) with one grey three times, in whole
+    numbers from 0 to 255 of any type; labels are n numbers from 0 to 6, or (n, 7) one-hot; votes (n, 10) as FER+
+    counts them, and ids n whole numbers. Pickled objects are never loaded.
 
     Args:
         entry: The file.
@@ -66,16 +69,16 @@ def read_npz(entry: Entry, *, split: str | None = None) -> list[FaceTable]:
         InputError: There are no pixels among the arrays, or an array is damaged, of another shape or too large.
     """
     found: dict[str, dict[str, npt.NDArray[Any]]] = {}
-    with _npz(entry) as arrays:
-        for name in arrays.files:
+    with _opened(entry) as arrays:
+        for name, stored in arrays.items():
             role, part = _meaning(name)
             if role and role in found.setdefault(part, {}):
                 raise InputError(
                     f"{entry.path} has two arrays of {role} for the same faces; keep one of them."
                 )
             if role:
-                found[part][role] = _array(entry.path / name, arrays, name)
-        held = ", ".join(printable(name) for name in arrays.files[:8])
+                found[part][role] = _array(entry.path / name, stored)
+        held = ", ".join(printable(name) for name in list(arrays)[:8])
     tables = [_table(entry.path, part, roles, split) for part, roles in found.items() if "pixels" in roles]
     if not tables:
         raise InputError(
@@ -86,7 +89,7 @@ def read_npz(entry: Entry, *, split: str | None = None) -> list[FaceTable]:
 
 
 def write_npz(path: Path, parts: Mapping[str, Faces]) -> None:
-    """Write faces so that `read_npz` gives them back, compressed: what is known of each split, by its name."""
+    """Write faces so that `read_arrays` gives them back, compressed: what is known of each split, by its name."""
     arrays = {
         f"{split}_{role}": getattr(faces, role)
         for split, faces in parts.items()
@@ -97,33 +100,58 @@ def write_npz(path: Path, parts: Mapping[str, Faces]) -> None:
         np.savez_compressed(file, **arrays)
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """An array in a file: its bytes and what reads it."""
+
+    size: int
+    read: Callable[[], Any]
+
+
 @contextmanager
-def _npz(entry: Entry) -> Iterator[Any]:
-    """The arrays of a file, read one by one."""
-    with entry.opened() as file:
+def _opened(entry: Entry) -> Iterator[dict[str, _Stored]]:
+    """The arrays of a file by name, to be read one by one."""
+    is_hdf5 = entry.head(4) == _HDF5
+    with entry.opened() as file, ExitStack() as stack:
         try:
-            arrays = np.load(file, allow_pickle=False)
-            names = arrays.files
-        except (InputError, OSError):
-            raise
+            found = _hdf5(file, stack) if is_hdf5 else _npz(file, stack)
+        except (InputError, OSError) as error:
+            if not is_hdf5 or isinstance(error, InputError):
+                raise
+            found = None
         # NumPy evaluates headers as Python, which fails in many ways.
         except Exception:
-            names = None
-        if names is None:
-            raise InputError(f"{entry.path} is no .npz file that NumPy saved; save it again.")
-        with arrays:
-            yield arrays
+            found = None
+        if found is None:
+            kind = "HDF5 file; write it" if is_hdf5 else ".npz file that NumPy saved; save it"
+            raise InputError(f"{entry.path} is no {kind} again.")
+        yield found
 
 
-def _array(path: Path, arrays: Any, name: str) -> npt.NDArray[Any]:
-    size = max(
-        (info.file_size for info in arrays.zip.infolist() if info.filename.removesuffix(".npy") == name),
-        default=0,
-    )
-    if size > _MAX_ARRAY:
+def _npz(file: IO[bytes], stack: ExitStack) -> dict[str, _Stored]:
+    arrays = stack.enter_context(np.load(file, allow_pickle=False))
+    sizes = {info.filename.removesuffix(".npy"): info.file_size for info in arrays.zip.infolist()}
+    return {name: _Stored(sizes.get(name, 0), partial(arrays.__getitem__, name)) for name in arrays.files}
+
+
+def _hdf5(file: IO[bytes], stack: ExitStack) -> dict[str, _Stored]:
+    import h5py
+
+    found: dict[str, _Stored] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = _Stored(item.size * item.dtype.itemsize, partial(item.__getitem__, ()))
+
+    stack.enter_context(h5py.File(file, "r")).visititems(visit)
+    return found
+
+
+def _array(path: Path, stored: _Stored) -> npt.NDArray[Any]:
+    if stored.size > _MAX_ARRAY:
         raise too_many_faces(path)
     try:
-        array: npt.NDArray[Any] = arrays[name]
+        array: npt.NDArray[Any] = stored.read()
     except RuntimeError:  # encrypted
         raise
     except Exception:
@@ -145,6 +173,8 @@ def _meaning(name: str) -> tuple[str, str]:
 
 def _table(path: Path, name: str, arrays: Mapping[str, npt.NDArray[Any]], split: str | None) -> FaceTable:
     pixels = arrays["pixels"]
+    if pixels.shape[1:] == (FACE_SIZE, FACE_SIZE, 3) and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]  # grey as a color
     n = len(pixels) if pixels.ndim else 0
     if pixels.shape[1:] not in _SHAPES or not n:
         raise InputError(
@@ -159,6 +189,12 @@ def _table(path: Path, name: str, arrays: Mapping[str, npt.NDArray[Any]], split:
     labels = votes = None
     if "label" in arrays:
         given = arrays["label"]
+        if (
+            given.shape == (n, len(EMOTIONS))
+            and set(np.unique(given)) == {0, 1}
+            and (given.sum(axis=1) == 1).all()
+        ):
+            given = given.argmax(axis=1)  # one-hot
         labels = _whole(path, "labels", given[:, 0] if given.shape == (n, 1) else given, (n,))
     if "votes" in arrays:
         votes = _whole(path, "votes", arrays["votes"], (n, len(VOTES)), 255).astype(np.uint8)

@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from face_files import random_faces
@@ -14,8 +15,8 @@ from hypothesis.extra.numpy import arrays
 
 from fer_lib import data
 from fer_lib.data.archives import listed
+from fer_lib.data.array_faces import read_arrays, write_npz
 from fer_lib.data.faces import Faces
-from fer_lib.data.npz_faces import read_npz, write_npz
 from fer_lib.data.tables import FaceTable
 from fer_lib.errors import InputError
 
@@ -25,7 +26,7 @@ PIXELS, LABELS = FACES.pixels, FACES.known_labels
 
 def read_file(path: Path) -> list[FaceTable]:
     with listed(path) as [entry]:
-        return read_npz(entry)
+        return read_arrays(entry)
 
 
 def read(folder: Path, **arrays: Any) -> list[FaceTable]:
@@ -58,6 +59,25 @@ def test_arrays_with_splits_in_their_names_give_a_table_each(tmp_path: Path) -> 
     ]
 
 
+def test_an_hdf5_file_is_read_by_the_names_of_its_arrays(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        for split in ("Training", "PublicTest", "PrivateTest"):
+            file[f"{split}_pixel"], file[f"{split}_label"] = PIXELS, LABELS
+    tables = read_file(tmp_path / "data.h5")
+    assert {
+        split: table.faces.fingerprint() for table in tables for split in set(table.splits)
+    } == dict.fromkeys(["train", "public", "private"], FACES.fingerprint())
+    content = (tmp_path / "data.h5").read_bytes()
+    (tmp_path / "data.h5").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"data\.h5 is no HDF5 file; write it again\."):
+        read_file(tmp_path / "data.h5")
+
+
+def test_one_hot_labels_are_read(tmp_path: Path) -> None:
+    [table] = read(tmp_path, pixels=PIXELS, labels=np.eye(7)[LABELS])
+    assert table.faces.fingerprint() == FACES.fingerprint()
+
+
 @pytest.mark.parametrize(
     "pixels",
     [
@@ -67,6 +87,7 @@ def test_arrays_with_splits_in_their_names_give_a_table_each(tmp_path: Path) -> 
         PIXELS.astype(np.float32),
         PIXELS.astype(">u2"),
         np.asfortranarray(PIXELS),
+        np.stack([PIXELS] * 3, axis=-1),
     ],
 )
 def test_other_shapes_and_types_give_the_same_faces(pixels: np.ndarray, tmp_path: Path) -> None:
