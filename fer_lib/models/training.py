@@ -76,6 +76,7 @@ def train(
     *,
     seed: int = 0,
     epochs_done: int = 0,
+    targets: npt.NDArray[np.float32] | None = None,
     on_step: Callable[[int], object] = lambda faces: None,
 ) -> Iterator[Epoch]:
     """Train a compiled model, yielding after each epoch.
@@ -90,6 +91,7 @@ def train(
         recipe: How to train.
         seed: Decides all that is random.
         epochs_done: How many epochs the model has behind it.
+        targets: Probabilities (n, 7) to learn in place of what the recipe makes of the labels.
         on_step: Called after each step with the number of its faces; what it raises ends training there.
 
     Raises:
@@ -97,7 +99,8 @@ def train(
     """
     small = _resized(model, SMALL) if epochs_done < recipe.small_epochs else model
     totals = np.zeros(4)  # loss, right answers, seconds, CPU seconds
-    for part in _one_ahead(_parts(faces, _targets(faces, recipe), recipe, seed, epochs_done)):
+    targets = _targets(faces, recipe) if targets is None else targets
+    for part in _one_ahead(_parts(faces, targets, recipe, seed, epochs_done)):
         learner = small if part.epoch < recipe.small_epochs else model
         _seed_dropout(model, part.dropout_seed)
         totals += _fit(learner, part, recipe.batch_size, on_step)
