@@ -60,7 +60,7 @@ def chapters() -> list[str]:
     if not isinstance(names, list) or not names:
         raise InputError(
             f"There is no list of chapters in {path}; the notebooks and profiles of the project do not come with an "
-            "installed package: get the project itself (git clone) and go to its folder."
+            "installed package: get the project itself (git clone) and type `make report` in its folder."
         )
     for name in names:
         require_known(str(name), _notebook_names(), f"notebook in {path}")
