@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -296,3 +300,25 @@ def test_splits_share_no_face() -> None:
 def test_the_seed_decides_the_splits() -> None:
     prints = [drawn_splits(seed=seed, train=14, test=7).fingerprint() for seed in (1, 1, 2)]
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_processors_draw_the_same_textures():
+    code = (
+        "import numpy as np\nfrom fer_lib.data.drawn.painting import clouds\n"
+        "print(hash(clouds(np.random.default_rng(0), 20, 16).tobytes()))"
+    )
+    others = {
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512_SKX AVX512_ICL AVX2 FMA3",
+    }
+    said = {
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": "0", **changed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for changed in ({}, others)
+    }
+    assert len(said) == 1
