@@ -52,6 +52,7 @@ FULL = "full"
 _HEADLINES = re.compile(r"<h[1-6]\b.*?</h[1-6]>|<strong>.*?</strong>", re.DOTALL)
 _REPEATED = re.compile(r"(<(?:style|script)>.*?</(?:style|script)>)", re.DOTALL)
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+_ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
 _LONG = 12  # rows, and
 _NARROW = 3  # columns of a table that paper has in two halves if it is longer and no wider
 
@@ -204,7 +205,8 @@ def _with_policy(page: str) -> str:
 def _with_fonts(page: str) -> str:
     """The page with the parts of the two fonts that it needs in the place of their names."""
     headings = "".join(_HEADLINES.findall(page))
-    for family, text in ((fonts.FAMILY, page), (fonts.SERIF_FAMILY, headings)):
+    words = "".join(chr(int(code, 16)) for code in _ESCAPED.findall(page))  # of the script, as JSON has them
+    for family, text in ((fonts.FAMILY, page + words), (fonts.SERIF_FAMILY, headings)):
         data = base64.b64encode(fonts.woff2_subset("".join(sorted(set(text))), family)).decode()
         page = page.replace(f"url({family})", f"url(data:font/woff2;base64,{data})")
     return page
