@@ -139,8 +139,8 @@ def _hdf5(file: IO[bytes], stack: ExitStack) -> dict[str, _Stored]:
 
     found: dict[str, _Stored] = {}
 
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
+    def visit(name: str | bytes, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and isinstance(name, str):  # bytes are no name
             found[name] = _Stored(item.size * item.dtype.itemsize, partial(item.__getitem__, ()))
 
     stack.enter_context(h5py.File(file, "r")).visititems(visit)

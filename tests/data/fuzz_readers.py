@@ -28,6 +28,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+import h5py
 import numpy as np
 import pytest
 from face_files import course_text, fer2013_text, pixel_text, random_faces
@@ -97,6 +98,13 @@ def tar_gz(name: str, content: bytes) -> bytes:
 def npz() -> bytes:
     file = io.BytesIO()
     np.savez_compressed(file, pixels=FACES.pixels, label=FACES.known_labels)
+    return file.getvalue()
+
+
+def hdf5() -> bytes:
+    file = io.BytesIO()
+    with h5py.File(file, "w") as arrays:
+        arrays["pixels"], arrays["label"] = FACES.pixels, FACES.known_labels
     return file.getvalue()
 
 
@@ -229,6 +237,22 @@ def right_arrays(path: Path, tables: Sequence[FaceTable]) -> bool:
     return found_rows(tables) == rows and problems == len(labels) - len(rows)
 
 
+def right_hdf5(path: Path, tables: Sequence[FaceTable]) -> bool:
+    """HDF5 has no checksums: the faces are those that h5py reads under these names."""
+    with h5py.File(path) as arrays:
+        pixels, labels = arrays["pixels"][()], arrays["label"][()].ravel() if "label" in arrays else None
+    if labels is None:
+        return [face for *_, face in found_rows(tables)] == [
+            face.astype(np.uint8).tobytes() for face in pixels
+        ]
+    rows = [
+        (int(label), face.astype(np.uint8).tobytes())
+        for face, label in zip(pixels, labels, strict=True)
+        if 0 <= label <= 6
+    ]
+    return [row[1:] for row in found_rows(tables)] == rows
+
+
 def right_pictures(path: Path, tables: Sequence[FaceTable]) -> bool:
     """PNG has checksums: every face is one of those that were saved, or its file is a problem."""
     known = {face.tobytes() for face in FACES.pixels}
@@ -298,6 +322,7 @@ FORMS: dict[str, Form] = {name: Form(*form) for name, form in {
     "zip": ("f.zip", {"f.zip": zipped({"f.csv": FER2013})}, "f.zip", right_unpacked(from_zip)),
     "tar.gz": ("f.tgz", {"f.tgz": tar_gz("f.csv", FER2013)}, "f.tgz", right_unpacked(from_tar)),
     "npz": ("f.npz", {"f.npz": npz()}, "f.npz", right_npz),
+    "hdf5": ("f.h5", {"f.h5": hdf5()}, "f.h5", right_hdf5),
     "npz's pixels": ("f.npz", {"f.npz": npy(FACES.pixels)}, "f.npz", right_arrays, lambda array: npz_of(pixels=array)),
     "npz's label": (
         "f.npz", {"f.npz": npy(FACES.known_labels)}, "f.npz", right_arrays, lambda array: npz_of(label=array)
