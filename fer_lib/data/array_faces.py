@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fer_lib.data.archives import Entry
 from fer_lib.data.faces import VOTES, Faces
-from fer_lib.data.tables import MAX_FACES, SPLITS, FaceTable, Problem, label_problem, too_many_faces
+from fer_lib.data.tables import MAX_FACES, SPLITS, FaceTable, Problem, label_of, label_problem, too_many_faces
 from fer_lib.emotions import EMOTIONS, FACE_SIZE
 from fer_lib.errors import InputError, printable
 from fer_lib.files import atomic_write
@@ -55,8 +55,8 @@ def read_arrays(entry: Entry, *, split: str | None = None) -> list[FaceTable]:
     """Read the arrays of one .npz or HDF5 file.
 
     Pixels have the shape (n, 48, 48), (n, 48, 48, 1), (n, 2304), or (n, 48, 48, 3) with one grey three times, in whole
-    numbers from 0 to 255 of any type; labels are n numbers from 0 to 6, or (n, 7) one-hot; votes (n, 10) as FER+
-    counts them, and ids n whole numbers. Pickled objects are never loaded.
+    numbers from 0 to 255 of any type; labels are n numbers from 0 to 6 or names, or (n, 7) one-hot; votes (n, 10) as
+    FER+ counts them, and ids n whole numbers. Pickled objects are never loaded.
 
     Args:
         entry: The file.
@@ -77,7 +77,7 @@ def read_arrays(entry: Entry, *, split: str | None = None) -> list[FaceTable]:
                     f"{entry.path} has two arrays of {role} for the same faces; keep one of them."
                 )
             if role:
-                found[part][role] = _array(entry.path / name, stored)
+                found[part][role] = _array(entry.path / name, role, stored)
         held = ", ".join(printable(name) for name in list(arrays)[:8])
     tables = [_table(entry.path, part, roles, split) for part, roles in found.items() if "pixels" in roles]
     if not tables:
@@ -147,7 +147,7 @@ def _hdf5(file: IO[bytes], stack: ExitStack) -> dict[str, _Stored]:
     return found
 
 
-def _array(path: Path, stored: _Stored) -> npt.NDArray[Any]:
+def _array(path: Path, role: str, stored: _Stored) -> npt.NDArray[Any]:
     if stored.size > _MAX_ARRAY:
         raise too_many_faces(path)
     try:
@@ -156,7 +156,7 @@ def _array(path: Path, stored: _Stored) -> npt.NDArray[Any]:
         raise
     except Exception:
         raise InputError(f"{path} is damaged or holds objects; save numbers.") from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb" + "SU" * (role == "label"):
         raise InputError(f"{path} holds no numbers; pixels, labels, ids and votes are arrays of numbers.")
     return array
 
@@ -186,16 +186,8 @@ def _table(path: Path, name: str, arrays: Mapping[str, npt.NDArray[Any]], split:
         raise InputError(f"{path} has pixels from 0 to 1; multiply them by 255 and save whole numbers.")
     if pixels.dtype != np.uint8:
         pixels = _whole(path, "pixels", pixels, pixels.shape, 255).astype(np.uint8)
-    labels = votes = None
-    if "label" in arrays:
-        given = arrays["label"]
-        if (
-            given.shape == (n, len(EMOTIONS))
-            and set(np.unique(given)) == {0, 1}
-            and (given.sum(axis=1) == 1).all()
-        ):
-            given = given.argmax(axis=1)  # one-hot
-        labels = _whole(path, "labels", given[:, 0] if given.shape == (n, 1) else given, (n,))
+    votes = None
+    labels, names = _labels(path, arrays["label"], n) if "label" in arrays else (None, [])
     if "votes" in arrays:
         votes = _whole(path, "votes", arrays["votes"], (n, len(VOTES)), 255).astype(np.uint8)
     ids = _whole(path, "ids", arrays["id"], (n,)) if "id" in arrays else np.arange(n)
@@ -204,7 +196,7 @@ def _table(path: Path, name: str, arrays: Mapping[str, npt.NDArray[Any]], split:
     good = np.ones(n, np.bool_) if labels is None else (labels >= 0) & (labels < len(EMOTIONS))
     where = f"{name} face" if name else "face"
     problems = [
-        Problem(f"{where} {i}", label_problem(int(faces.known_labels[i])))
+        Problem(f"{where} {i}", label_problem(names[i] if names else int(faces.known_labels[i])))
         for i in np.flatnonzero(~good).tolist()
     ]
     kept = faces if good.all() else faces[good]
@@ -212,6 +204,24 @@ def _table(path: Path, name: str, arrays: Mapping[str, npt.NDArray[Any]], split:
     splits = np.full(len(kept), name or split or ("test" if labels is None else "train"))
     places = [f"{where} {i}" for i in np.flatnonzero(good).tolist()]
     return FaceTable(path, kind, kept, splits, places, tuple(problems))
+
+
+def _labels(path: Path, given: npt.NDArray[Any], n: int) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Labels of n faces from numbers, one-hot rows or names; the names, and -1 for one that is no emotion's."""
+    if given.dtype.kind in "SU":
+        names = [
+            name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in given.flat
+        ]
+        meant = {name: label_of(name) for name in set(names)}
+        known = np.array([-1 if meant[name] is None else meant[name] for name in names])
+        return _whole(path, "labels", known, (n,)), names
+    if (
+        given.shape == (n, len(EMOTIONS))
+        and ((given == 0) | (given == 1)).all()
+        and (given.sum(axis=1) == 1).all()
+    ):
+        given = given.argmax(axis=1)
+    return _whole(path, "labels", given[:, 0] if given.shape == (n, 1) else given, (n,)), []
 
 
 def _whole(

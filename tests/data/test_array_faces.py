@@ -18,6 +18,7 @@ from fer_lib.data.archives import listed
 from fer_lib.data.array_faces import read_arrays, write_npz
 from fer_lib.data.faces import Faces
 from fer_lib.data.tables import FaceTable
+from fer_lib.emotions import EMOTIONS
 from fer_lib.errors import InputError
 
 FACES = random_faces(6)
@@ -73,9 +74,21 @@ def test_an_hdf5_file_is_read_by_the_names_of_its_arrays(tmp_path: Path) -> None
         read_file(tmp_path / "data.h5")
 
 
-def test_one_hot_labels_are_read(tmp_path: Path) -> None:
-    [table] = read(tmp_path, pixels=PIXELS, labels=np.eye(7)[LABELS])
+@pytest.mark.parametrize(
+    "labels",
+    [np.eye(7)[LABELS], np.array(EMOTIONS)[LABELS], np.array(EMOTIONS, "S")[LABELS]],
+    ids=["one-hot", "names", "bytes"],
+)
+def test_labels_may_be_one_hot_or_names(labels: np.ndarray, tmp_path: Path) -> None:
+    [table] = read(tmp_path, pixels=PIXELS, labels=labels)
     assert table.faces.fingerprint() == FACES.fingerprint()
+
+
+def test_a_name_that_is_no_emotion_is_a_problem_of_its_face(tmp_path: Path) -> None:
+    [table] = read(tmp_path, pixels=PIXELS, labels=np.array(["bored", *np.array(EMOTIONS)[LABELS[1:]]]))
+    assert len(table.faces) == len(PIXELS) - 1
+    [problem] = table.problems
+    assert problem.place == "face 0" and problem.what.startswith("the label 'bored' instead of")
 
 
 @pytest.mark.parametrize(
