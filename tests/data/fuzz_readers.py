@@ -208,8 +208,8 @@ def right_unpacked(unpack: Callable[[Path], bytes]) -> Callable[[Path, Sequence[
             return True
         try:
             return rows == plain_rows(unpack(path))[0]
-        except Exception:
-            return False
+        except Exception:  # not packed any more, and text of which no line is a face
+            return not rows
 
     return right
 
@@ -228,6 +228,11 @@ def right_arrays(path: Path, tables: Sequence[FaceTable]) -> bool:
     """The faces are those that NumPy reads, and labels that are none are problems."""
     with np.load(path, allow_pickle=False) as arrays:
         pixels, labels = arrays["pixels"], arrays["label"].ravel()
+    if labels.dtype.kind in "SU":  # a damaged type: their bytes may be names of labels
+        named = [
+            label_of(text.decode("utf-8", "replace") if isinstance(text, bytes) else text) for text in labels
+        ]
+        labels = np.array([-1 if label is None else label for label in named])
     rows = [
         ("train", int(label), face.astype(np.uint8).tobytes())
         for face, label in zip(pixels, labels, strict=True)
